@@ -1,0 +1,255 @@
+"""Layouts: the right blocks, rightly called partial or full, in well-formed lists, at any size."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import closed_forms as forms
+from tests.closed_forms import ATOMS, EXPRESSIONS, Form, brute_force_blocks
+from tsparse import (
+    BlockLayout,
+    Causal,
+    Documents,
+    Full,
+    Global,
+    Local,
+    Padding,
+    Pattern,
+    SlidingWindow,
+)
+from tsparse import layout as layout_module
+from tsparse.layout import BlockLists
+
+MILLION = 1_048_576
+
+
+def listed(crow: torch.Tensor, col: torch.Tensor) -> list[tuple[int, ...]]:
+    """The (slot, row, column) of all entries, read with the loop of the docstring."""
+    assert crow.dtype == col.dtype == torch.int32
+    found, columns = [], col.tolist()
+    for slot, row_starts in enumerate(crow.flatten(0, 1).tolist()):
+        for row in range(len(row_starts) - 1):
+            found += [(slot, row, columns[i]) for i in range(row_starts[row], row_starts[row + 1])]
+    return found
+
+
+def assert_blocks(layout: BlockLayout, form: Form) -> None:
+    """Lists, transposed lists and dense mask equal what brute force finds."""
+    mask = form.dense(layout.n_q, layout.n_kv, layout.q_offset)
+    partial, full = brute_force_blocks(mask, layout.block)
+    assert listed(layout.crow_indices, layout.col_indices) == partial
+    assert listed(layout.full_crow_indices, layout.full_col_indices) == full
+    turned = layout.transposed()
+    for crow, col, blocks in (
+        (turned.crow_indices, turned.col_indices, partial),
+        (turned.full_crow_indices, turned.full_col_indices, full),
+    ):
+        assert crow.shape[-1] == layout.n_kv_blocks + 1
+        assert listed(crow, col) == sorted((slot, column, row) for slot, row, column in blocks)
+    assert torch.equal(layout.dense_mask(), mask[0] if form.batch == 1 else mask[:, None])
+
+
+@pytest.mark.parametrize("form", ATOMS + EXPRESSIONS, ids=repr)
+@pytest.mark.parametrize("block", [(4, 4), (8, 4), (3, 7), (64, 64), (1, 1)])
+def test_lists_hold_exactly_the_blocks_that_brute_force_finds(form: Form, block: tuple[int, int]) -> None:
+    for n_q, n_kv, q_offset in ((40, 40, 0), (17, 40, 0), (40, 21, 0), (5, 39, 34), (1, 1, 0)):
+        assert_blocks(form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset), form)
+
+
+def expressions() -> st.SearchStrategy[Form]:
+    """Random patterns and combinations, for one or two batch entries and up to 40 positions."""
+    small = st.integers(0, forms.N)
+    ids = st.lists(st.integers(0, 3), min_size=forms.N, max_size=forms.N)
+    atoms = st.one_of(
+        st.just(forms.full()),
+        st.just(forms.causal()),
+        st.integers(1, forms.N).map(forms.window),
+        small.map(forms.local),
+        small.map(forms.prefix),
+        st.lists(small, min_size=2, max_size=2).map(forms.padding),
+        small.map(forms.first_tokens),
+        st.lists(small, max_size=4).map(forms.tokens_at),
+        ids.map(forms.documents),
+        ids.map(sorted).map(forms.documents),
+        st.lists(ids.map(sorted), min_size=2, max_size=2).map(forms.documents),
+    )
+    return st.recursive(
+        atoms,
+        lambda inner: st.one_of(
+            st.tuples(inner, inner).map(lambda pair: pair[0] & pair[1]),
+            st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
+            inner.map(lambda form: ~form),
+        ),
+        max_leaves=5,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    form=expressions(),
+    block=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    n_q=st.integers(1, 20),
+    n_kv=st.integers(1, forms.N),
+    q_offset=st.integers(0, 20),
+)
+def test_any_expression_has_the_blocks_that_brute_force_finds(
+    form: Form, block: tuple[int, int], n_q: int, n_kv: int, q_offset: int
+) -> None:
+    assert_blocks(form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset), form)
+
+
+def test_lists_of_batch_entries_share_one_flat_array() -> None:
+    layout = Padding([3, 0, 8]).layout(8, block=4)
+    assert layout.crow_indices.tolist() == [[[0, 1, 2]], [[2, 2, 2]], [[2, 2, 2]]]
+    assert layout.full_crow_indices.tolist() == [[[0, 0, 0]], [[0, 0, 0]], [[0, 2, 4]]]
+    assert (layout.batch, layout.heads) == (3, 1)
+
+
+def test_block_without_all_its_keys_is_partial_and_without_all_its_queries_full() -> None:
+    layout = Full().layout(5, 5, block=2)
+    assert listed(layout.crow_indices, layout.col_indices) == [(0, 0, 2), (0, 1, 2), (0, 2, 2)]
+    assert (0, 2, 0) in listed(layout.full_crow_indices, layout.full_col_indices)
+
+
+class NoLooking(SlidingWindow):
+    def __call__(self, *positions: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("the layout looked at single elements")
+
+
+def test_named_pattern_is_laid_out_without_looking_at_elements() -> None:
+    assert len(NoLooking(8).layout(64, block=4).full_col_indices) == 15
+
+
+class Even(Pattern):
+    """A pattern of somebody else's: only a rule, which differs by head."""
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return (q_idx + kv_idx) % 2 == 0
+
+
+def test_pattern_with_nothing_but_a_rule_has_layouts() -> None:
+    assert_blocks(Even().layout(9, 14, block=(4, 1)), Form(Even(), lambda b, q, k: (q + k) % 2 == 0))
+
+
+@pytest.mark.parametrize("elements", [1, 40])
+def test_undecided_blocks_are_looked_at_in_bounded_chunks(
+    elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "ELEMENTS_AT_ONCE", elements)
+    form = forms.documents([3, 1, 2, 2, 0] * 8) & forms.causal()
+    assert_blocks(form.pattern.layout(40, block=(4, 5)), form)
+
+
+@pytest.mark.parametrize("form", [*EXPRESSIONS[:4], forms.full(), forms.padding([40, 0, 13])], ids=repr)
+def test_density_and_fill_count_blocks_and_elements(form: Form) -> None:
+    layout = form.pattern.layout(37, 39, block=(8, 6))
+    mask = form.dense(37, 39)
+    blocks = sum(map(len, brute_force_blocks(mask, (8, 6))))
+    assert layout.density == pytest.approx(blocks / (len(mask) * 5 * 7))
+    assert layout.fill == pytest.approx(int(mask.sum()) / (blocks * 48))
+
+
+def test_layout_that_lists_nothing_wastes_nothing() -> None:
+    layout = (~Full()).layout(8, block=4)
+    assert (layout.density, layout.fill) == (0.0, 1.0)
+
+
+def test_layouts_are_equal_only_to_themselves() -> None:
+    one, other = Causal().layout(8), Causal().layout(8)
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
+
+
+def test_layouts_are_immutable() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Causal().layout(8).pattern = Full()  # type: ignore[misc]
+
+
+def test_layout_moves_to_another_device_with_all_its_lists() -> None:
+    layout = Causal().layout(8, block=4)
+    moved = layout.to("meta")
+    assert layout.device.type == "cpu"
+    assert moved.device.type == "meta"
+    for lists in (moved.by_query, moved.transposed()):
+        assert all(getattr(lists, field.name).is_meta for field in dataclasses.fields(BlockLists))
+
+
+def test_layout_tells_its_size() -> None:
+    layout = (SlidingWindow(3) & Causal()).layout(9, block=(4, 2))
+    assert (layout.n_q, layout.n_kv, layout.block, layout.q_offset) == (9, 9, (4, 2), 0)
+    assert (layout.n_q_blocks, layout.n_kv_blocks) == (3, 5)
+    assert repr(layout).startswith("BlockLayout(SlidingWindow(3) & Causal(), n_q=9, n_kv=9, block=(4, 2)")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "partial", "full"),
+    [
+        # the diagonal, from the block row on where the window ends inside: 8192 + (8192 - 32)
+        (SlidingWindow(4096), 8192 + 8160, sum(min(row, 31) for row in range(8192))),
+        # the diagonal, the window's end from row 2 on, column 0 from where the window has left it
+        ((SlidingWindow(256) | Global(4)) & Causal(), 8192 + 8190 + 8189, 8191),
+        (Local(128), 2 * 8191, 8192),
+        # row 0 sees 4 tokens' worth of everything: 8192 partial, and so do the others of column 0
+        (Global(4), 2 * 8192 - 1, 0),
+        (Documents.from_lengths([MILLION // 64] * 64), 0, 64 * 128**2),
+    ],
+    ids=repr,
+)
+def test_layout_of_a_million_tokens_has_the_blocks_one_can_count(
+    pattern: Pattern, partial: int, full: int
+) -> None:
+    layout = pattern.layout(MILLION, block=128)
+    assert (len(layout.col_indices), len(layout.full_col_indices)) == (partial, full)
+
+
+def test_layout_of_a_million_tokens_needs_under_500_megabytes() -> None:
+    pytest.importorskip("resource", reason="memory is read with the resource module, which Windows lacks")
+    code = f"""
+import resource
+from tsparse import Causal, Global, SlidingWindow
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+SlidingWindow(4096).layout({MILLION}, block=128)
+((SlidingWindow(256) | Global(4)) & Causal()).layout({MILLION}, block=128)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    unit = 1 if sys.platform == "darwin" else 1024
+    grown = int(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    )
+    assert grown * unit < 500e6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_q": 0}, ValueError, "n_q must be 1 or more, got 0"),
+        ({"n_q": -4}, ValueError, "n_q must be 1 or more"),
+        ({"n_q": "8"}, TypeError, "n_q must be an integer, got '8'"),
+        ({"n_kv": 0}, ValueError, "n_kv must be 1 or more"),
+        ({"q_offset": -1}, ValueError, "q_offset must be 0 or more"),
+        ({"block": 0}, ValueError, "block must be 1 or more"),
+        ({"block": (4, -4)}, ValueError, "block must be 1 or more"),
+        ({"block": (4, 4, 4)}, TypeError, "block must be an integer or (queries, keys)"),
+        ({"block": 4.0}, TypeError, "block must be an integer or (queries, keys), got 4.0"),
+        ({"block": True}, TypeError, "block must be an integer"),
+        ({"heads": 0}, ValueError, "heads must be 1 or more"),
+        ({"heads": 2.5}, TypeError, "heads must be an integer"),
+    ],
+)
+def test_bad_size_is_named(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        Causal().layout(**{"n_q": 8, **arguments})
+
+
+def test_layout_longer_than_its_document_ids_is_refused() -> None:
+    with pytest.raises(ValueError, match="is defined for 3 positions, but n_q=4"):
+        Documents([0, 0, 1]).layout(4)

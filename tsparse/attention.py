@@ -1,0 +1,103 @@
+"""`sparse_attention`: checks its input and hands it to one implementation, never silently to another."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from . import gather, reference
+from .arguments import check_attention
+from .layout import BlockLayout
+from .patterns import Pattern
+
+Backend = Literal["auto", "reference", "gather", "flex", "triton"]
+_PLANNED = ("flex", "triton")
+
+
+def sparse_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    layout: BlockLayout,
+    scale: float | None = None,
+    alibi_slopes: Tensor | None = None,
+    softcap: float | None = None,
+    return_lse: bool = False,
+    backend: Backend = "auto",
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Attention of `q [B, H, N, D]` to `k [B, H_kv, M, D]`, `v [B, H_kv, M, Dv]` where `layout` allows it.
+
+    H must be a multiple of H_kv (grouped-query attention). `layout` is made by `pattern.layout(N, M)`; its
+    batch and head dimensions are 1 or B and H. `scale` defaults to 1/sqrt(D). The score of query q and key k
+
+        softcap * tanh(scale * q.k / softcap) - slope * |q_position - k_position|
+
+    is capped where `softcap` is given and lowered with distance where `alibi_slopes` are (`[H]` or `[B, H]`,
+    constants). Query i stands at position `layout.q_offset + i`, key j at j.
+
+    `backend="reference"` is dense attention with the layout's mask (memory N x M; it trains), `"gather"`
+    visits the listed blocks only (memory linear in N; forward only so far), `"auto"` is gather.
+
+    Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
+    sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
+    gets output 0 and lse -inf. Under autocast q, k and v are cast as PyTorch's own attention casts them.
+
+    Raises TypeError or ValueError naming the argument that does not fit, NotImplementedError for a backend
+    that is not built yet and where a gradient is wanted of one that has none.
+    """
+    q, k, v = (_autocast(x) for x in (q, k, v))
+    scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
+    _check_layout(layout, q, k)
+    if backend in _PLANNED:
+        raise NotImplementedError(f'backend="{backend}" is not built yet; use "gather" or "reference"')
+    if backend not in ("auto", "gather", "reference"):
+        raise ValueError(f'backend must be "auto", "gather" or "reference", got {backend!r}')
+    with torch.autocast(q.device.type, enabled=False):
+        if backend == "reference":
+            return reference.attention(
+                q,
+                k,
+                v,
+                layout.dense_mask(),
+                scale=scale,
+                alibi_slopes=alibi_slopes,
+                softcap=softcap,
+                q_offset=layout.q_offset,
+                return_lse=return_lse,
+            )
+        return gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
+
+
+def _autocast(x: Tensor) -> Tensor:
+    """Under autocast the lower dtype, except for float64; otherwise as it is."""
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    enabled = torch.is_autocast_enabled(x.device.type)
+    return x.to(torch.get_autocast_dtype(x.device.type)) if enabled else x
+
+
+def _check_layout(layout: object, q: Tensor, k: Tensor) -> None:
+    """TypeError or ValueError if the layout does not go with q and k."""
+    if isinstance(layout, Pattern):
+        raise TypeError(
+            f"layout must be a BlockLayout, got the pattern {layout!r}; call pattern.layout({q.shape[2]})"
+        )
+    if not isinstance(layout, BlockLayout):
+        raise TypeError(
+            f"layout must be a BlockLayout, made by pattern.layout(n), got {type(layout).__name__}"
+        )
+    batch, heads, n_q, n_kv = *q.shape[:3], k.shape[2]
+    if (layout.n_q, layout.n_kv) != (n_q, n_kv):
+        raise ValueError(
+            f"layout is for {layout.n_q} queries and {layout.n_kv} keys, but q has {n_q} and k has {n_kv}; "
+            f"make one with pattern.layout({n_q}, {n_kv})"
+        )
+    for name, has, needs in (("batch entries", layout.batch, batch), ("heads", layout.heads, heads)):
+        if has not in (1, needs):
+            raise ValueError(f"layout is for {has} {name}, but q has {needs}")
+    if layout.device != q.device:
+        raise ValueError(
+            f"layout is on {layout.device}, but q is on {q.device}; use layout.to({str(q.device)!r})"
+        )

@@ -1,0 +1,160 @@
+"""Run arithmetic: which key blocks a query block can touch, without looking at single elements.
+
+Cut a mask into blocks. Along one row of blocks the blocks come in *runs* of one kind, and a row is known by
+where its runs begin and what they are. `Causal()` over 8 keys in blocks of 2, its third row of blocks:
+
+    key block      0   1   2   3
+                 +---+---+---+---+
+                 |■ ■|■ ■|■ ·|· ·|          bounds  0       2   3   4
+                 |■ ■|■ ■|■ ■|· ·|          labels    FULL   PARTIAL  EMPTY
+                 +---+---+---+---+
+
+A pattern of any length needs a handful of runs a row, so a row costs the same at a thousand tokens and at a
+million. Patterns are combined by merging the bounds of their rows and looking labels up in a 4 x 4 table.
+`EMPTY`, `PARTIAL` and `FULL` are facts about the elements that exist: none, some but not all, or all of them
+are seen. Two partial blocks overlaid may be anything: `UNDECIDED`, until `layout.py` looks inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EMPTY, PARTIAL, FULL, UNDECIDED = range(4)
+
+_NOT = (FULL, PARTIAL, EMPTY, UNDECIDED)
+_AND = (
+    # EMPTY  PARTIAL    FULL       UNDECIDED
+    (EMPTY, EMPTY, EMPTY, EMPTY),
+    (EMPTY, UNDECIDED, PARTIAL, UNDECIDED),
+    (EMPTY, PARTIAL, FULL, UNDECIDED),
+    (EMPTY, UNDECIDED, UNDECIDED, UNDECIDED),
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`n_q` queries and `n_kv` keys cut into blocks; query 0 stands at position `q_offset`."""
+
+    n_q: int
+    n_kv: int
+    block: tuple[int, int]
+    q_offset: int
+    device: torch.device
+
+    @property
+    def rows(self) -> int:
+        """Number of query blocks R."""
+        return -(-self.n_q // self.block[0])
+
+    @property
+    def columns(self) -> int:
+        """Number of key blocks C."""
+        return -(-self.n_kv // self.block[1])
+
+    @property
+    def first_query(self) -> Tensor:
+        """Position of the first query of each query block, `[R]`."""
+        return torch.arange(self.rows, device=self.device) * self.block[0] + self.q_offset
+
+    @property
+    def last_query(self) -> Tensor:
+        """Position of the last query of each query block, `[R]`; the last block may be short."""
+        return (self.first_query + self.block[0] - 1).clamp(max=self.q_offset + self.n_q - 1)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Run j of a row covers the key blocks `bounds[j] <= c < bounds[j + 1]` and is a `labels[j]`.
+
+    `bounds [B', H', R, K + 1]` rises from 0 to C in each row, `labels [B', H', R, K]`; a run may have length
+    zero, which is how rows with fewer runs are padded. B' and H' are 1 where batches or heads agree.
+    """
+
+    bounds: Tensor
+    labels: Tensor
+
+    @staticmethod
+    def uniform(label: int, grid: Grid) -> Runs:
+        """Every block of the grid is a `label`."""
+        bounds = torch.tensor([0, grid.columns], device=grid.device).expand(1, 1, grid.rows, 2)
+        return Runs(bounds, torch.full((1, 1, grid.rows, 1), label, device=grid.device))
+
+    @staticmethod
+    def from_spans(first: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor], grid: Grid) -> Runs:
+        """A row of blocks whose queries each see one span of keys, `start <= k < stop`.
+
+        `first` and `last` are (start, stop), each `[B', R]` or `[R]`, of the first and the last query of
+        each block. From query to query both ends may only grow, and no gap may open between a span and the
+        next one; then the union of the spans runs from the first start to the last stop, and what all see
+        from the last start to the first stop. That gives five runs: EMPTY PARTIAL FULL PARTIAL EMPTY.
+        """
+        n, width, columns = grid.n_kv, grid.block[1], grid.columns
+        some_start, some_stop = first[0].clamp(0, n), last[1].clamp(0, n)
+        all_start, all_stop = last[0].clamp(0, n), first[1].clamp(0, n)
+
+        touched_start = some_start // width
+        touched_stop = torch.where(some_start < some_stop, -(-some_stop // width), touched_start)
+        full_start = (-(-all_start // width)).clamp(touched_start, touched_stop)
+        full_stop = torch.where(all_stop == n, columns, all_stop // width).clamp(full_start, touched_stop)
+
+        bounds = [torch.zeros_like(touched_start), touched_start, full_start, full_stop, touched_stop]
+        bounds.append(torch.full_like(touched_start, columns))
+        stacked = torch.stack(torch.broadcast_tensors(*bounds), dim=-1)
+        stacked = stacked.reshape(-1, 1, grid.rows, 6)  # [B', 1, R, K + 1]
+        labels = torch.tensor([EMPTY, PARTIAL, FULL, PARTIAL, EMPTY], device=grid.device)
+        return Runs(stacked, labels.expand(*stacked.shape[:-1], 5))
+
+    @staticmethod
+    def from_sides(rows: Tensor, columns: Tensor) -> Runs:
+        """A rule "the query is chosen or the key is chosen".
+
+        `rows [B', R]` and `columns [B', C]` say whether none, some or all (EMPTY, PARTIAL, FULL) of a
+        block's queries and keys are chosen.
+        """
+        n_columns = columns.shape[1]
+        begins = torch.ones_like(columns, dtype=torch.bool)
+        begins[:, 1:] = columns[:, 1:] != columns[:, :-1]
+        position = torch.arange(n_columns, device=columns.device)
+        starts = torch.where(begins, position, n_columns).sort(dim=-1).values
+        starts = starts[:, : int(begins.sum(dim=-1).max())]  # [B', K]
+        labels = columns.gather(1, starts.clamp(max=n_columns - 1))
+        bounds = torch.nn.functional.pad(starts, (0, 1), value=n_columns)  # [B', K + 1]
+        n_rows = rows.shape[1]
+        return Runs(
+            bounds[:, None, None, :].expand(-1, 1, n_rows, -1),
+            torch.maximum(labels[:, None, None, :], rows[:, None, :, None]),  # EMPTY < PARTIAL < FULL
+        )
+
+    def __invert__(self) -> Runs:
+        return Runs(self.bounds, self.labels.new_tensor(_NOT)[self.labels])
+
+    def __and__(self, other: Runs) -> Runs:
+        lead = torch.broadcast_shapes(self.bounds.shape[:-1], other.bounds.shape[:-1])
+        mine, theirs = (runs.bounds.expand(*lead, -1) for runs in (self, other))
+        bounds = torch.cat([mine, theirs[..., 1:-1]], dim=-1).sort(dim=-1).values
+        table = self.labels.new_tensor(_AND)
+        return Runs(bounds, table[self._labels_at(bounds), other._labels_at(bounds)])
+
+    def __or__(self, other: Runs) -> Runs:
+        return ~(~self & ~other)
+
+    def _labels_at(self, bounds: Tensor) -> Tensor:
+        """This one's label in each run of finer `bounds`."""
+        lead = bounds.shape[:-1]
+        starts = bounds[..., :-1].contiguous()
+        run = torch.searchsorted(self.bounds.expand(*lead, -1).contiguous(), starts, right=True) - 1
+        return self.labels.expand(*lead, -1).gather(-1, run.clamp(max=self.labels.shape[-1] - 1))
+
+    def blocks(self, label: int) -> Tensor:
+        """The blocks of one label, each as the number `((b * H' + h) * R + row) * C + column`, rising."""
+        columns = int(self.bounds[0, 0, 0, -1])
+        length = torch.where(self.labels == label, self.bounds.diff(dim=-1), 0)  # [B', H', R, K]
+        row = torch.arange(self.labels[..., 0].numel(), device=self.labels.device)
+        start = row.view(*self.labels.shape[:-1], 1) * columns + self.bounds[..., :-1]
+        length, start = length.flatten(), start.flatten()
+        before = length.cumsum(0) - length
+        numbers = torch.arange(int(length.sum()), device=length.device)
+        return numbers + (start - before).repeat_interleave(length)
