@@ -43,6 +43,8 @@ class Wrong:
     name: str
     sentence: str | Callable[[Mistake], str]
     answer: Callable[..., Any]
+    raises: bool = False
+    """True where raising an error *is* the mistake: an answer that raises it in the same words matches."""
 
     def say(self, mistake: Mistake) -> str:
         """The sentence for this mistake."""
@@ -56,7 +58,8 @@ class Exercise:
     `cases(rng)` draws fresh inputs each time from the generator it is given; edge cases are always among
     them. `spec` is right on all of them, every answer in `wrong` is wrong on at least one. `forbidden` names
     calls that *are* the answer, as their operator is recorded ("aten._softmax") or as the Python function is
-    called. `largest(case)` bounds the number of elements of any tensor the answer may make (None: not judged).
+    called (`watch.py` has sets of them). `largest(case)` bounds the number of elements of any tensor that the
+    answer may make (None: not judged).
     """
 
     id: str

@@ -1,0 +1,7 @@
+"""`python -m tsparse`."""
+
+import sys
+
+from tsparse.cli import main
+
+sys.exit(main())

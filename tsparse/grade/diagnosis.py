@@ -1,0 +1,192 @@
+"""Naming a mistake: which known wrong answer gives the same, and if none does, which probe can say something.
+
+The simplest failing case is asked first: an answer with two mistakes often shows only one of them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from tsparse.grade import probes
+from tsparse.grade.exercise import Exercise, Wrong
+from tsparse.grade.running import Run, describe_error
+from tsparse.grade.scene import Scene, dtype_name
+from tsparse.grade.trial import Trial
+from tsparse.grade.values import copy, difference, same
+from tsparse.grade.watch import forbidden_call
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The name of the mistake (None if unknown), the sentence to read, and the case that shows it."""
+
+    name: str | None
+    sentence: str
+    trial: Trial
+
+
+def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis:
+    """Name the mistake of an answer that failed at least one of `trials`, the cases in their order."""
+    failing = sorted((trial for trial in trials if trial.fault), key=_urgency)
+    first = failing[0]
+    if first.fault in _BEYOND_VALUES:
+        return Diagnosis(first.fault, _BEYOND_VALUES[first.fault](exercise, first), first)
+    wrong = [trial for trial in failing if trial.fault in ("wrong", "raised")]
+    return (
+        _by_wrong_answer(exercise, wrong[0], trials)
+        or (_by_error(first) if first.fault == "raised" else None)
+        or _by_dtype(exercise, first, trials, run)
+        or next(filter(None, (_by_wrong_answer(exercise, trial) for trial in wrong[1:])), None)
+        or _by_probe(exercise, first, trials, run)
+    )
+
+
+def _urgency(trial: Trial) -> tuple[int, bool]:
+    """What makes the rest meaningless comes first, then wrong values, then what else is wrong."""
+    order = ("forbidden call", "timed out", "stopped", "wrong")
+    fault = "wrong" if trial.fault == "raised" else trial.fault
+    return order.index(fault) if fault in order else len(order), trial.case.edge
+
+
+def _by_wrong_answer(
+    exercise: Exercise, trial: Trial, trials: Sequence[Trial] | None = None
+) -> Diagnosis | None:
+    """Name the wrong answer with the same result; of several the one most like the answer on `trials`.
+
+    Without `trials` several are no answer: the case tells too little.
+    """
+    alike = [wrong for wrong in exercise.wrong if _gives_the_same(wrong, trial)]
+    said = {wrong.name: sentence for wrong in alike if (sentence := _sentence(wrong, trial))}
+    if not said or (trials is None and len(set(said.values())) > 1):
+        return None
+    likeness = {wrong.name: sum(_gives_the_same(wrong, other) for other in trials or ()) for wrong in alike}
+    best = max(said, key=lambda name: likeness[name])
+    return Diagnosis(best, said[best], trial)
+
+
+def _sentence(wrong: Wrong, trial: Trial) -> str | None:
+    """The sentence of a wrong answer, None where it does not fit: two mistakes can give one result."""
+    try:
+        return wrong.say(trial.mistake)
+    except Exception:
+        return None
+
+
+def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
+    raised = trial.outcome.raised
+    try:
+        value = wrong.answer(*copy(trial.case.args))
+    except Exception as error:
+        other = describe_error(error, wrong.answer)
+        return (
+            wrong.raises
+            and raised is not None
+            and (raised.type, raised.message) == (other.type, other.message)
+        )
+    return trial.outcome.status == "returned" and trial.agrees(value)
+
+
+def _by_error(trial: Trial) -> Diagnosis:
+    raised = trial.outcome.raised
+    assert raised is not None
+    error = f"{raised.type}: {raised.message}".removesuffix(": ").removesuffix(".")
+    if raised.type == "RecursionError":
+        error = "RecursionError: it calls itself without end"
+    if raised.line is None:
+        return Diagnosis("raised", f"Your function raised {error}.", trial)
+    shapes = " and ".join(f"`{name}` had shape {list(shape)}" for name, shape in raised.shapes.items())
+    line = f"Line {raised.line} of your cell (`{raised.source}`) raised {error}"
+    return Diagnosis("raised", f"{line}; there {shapes}." if shapes else f"{line}.", trial)
+
+
+def _by_dtype(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Run) -> Diagnosis | None:
+    """Right or wrong values in another dtype: say which, and name what is wrong with the values."""
+    found = difference(trial.outcome.value, trial.want)
+    if found is None or found.kind != "dtype" or found.path:
+        return None
+    sentence = f"the type is {dtype_name(found.got)}; the task says {dtype_name(found.want)}."
+    cast = [_in_wanted_dtype(other) for other in trials]
+    if not any(other.fault for other in cast):
+        return Diagnosis("wrong dtype", f"Values are right, {sentence}", trial)
+    inner = diagnose(exercise, cast, run)
+    return replace(inner, sentence=f"{inner.sentence} Besides, {sentence}")
+
+
+def _in_wanted_dtype(trial: Trial) -> Trial:
+    """The trial as if the dtype were right: numbers compared in the coarser one, anything else cast."""
+    got, want = trial.outcome.value, trial.want
+    both = isinstance(got, torch.Tensor) and isinstance(want, torch.Tensor)
+    if trial.fault != "wrong" or not both or got.dtype == want.dtype:
+        return trial
+    if got.is_complex():
+        cast = replace(trial, outcome=replace(trial.outcome, value=got.real.to(want.dtype)))
+    elif got.is_floating_point() and want.is_floating_point():
+        cast = replace(trial, want=want.to(got.dtype), rounded_to=got.dtype)
+    elif want.dtype == torch.bool and got.is_floating_point() and got.isneginf().any():
+        cast = replace(trial, outcome=replace(trial.outcome, value=got == 0))  # scores: 0 is True, -inf False
+    else:
+        cast = replace(trial, outcome=replace(trial.outcome, value=got.to(want.dtype)))
+    return replace(cast, fault=None if same(cast.outcome.value, cast.want) else "wrong")
+
+
+def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Run) -> Diagnosis:
+    found = difference(trial.outcome.value, trial.want)
+    assert found is not None
+    scene = Scene(exercise, trial, trials, run, found)
+    path = " of part ".join(str(key) for key in reversed(found.path))
+    part = f"Part {path} of your result: " if path else ""
+    for name, probe in probes.PROBES:
+        sentence = probe(scene)
+        if sentence:
+            return Diagnosis(name, part + sentence, trial)
+    if trial.outcome.changed:
+        return Diagnosis("input changed", _input_changed(exercise, trial), trial)
+    sentence = next(filter(None, (probe(scene) for probe in probes.LAST_PROBES)))
+    right = [f"“{other.case.name}”" for other in trials if not other.fault][:3]
+    lengths = f" Right for {' and '.join(right)}, wrong for “{trial.case.name}”." if right else ""
+    return Diagnosis("right on some cases" if right else None, part + sentence + lengths, trial)
+
+
+def _timed_out(exercise: Exercise, trial: Trial) -> str:
+    return f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”. Does a loop never end?"
+
+
+def _stopped(exercise: Exercise, trial: Trial) -> str:
+    return trial.outcome.detail
+
+
+def _forbidden(exercise: Exercise, trial: Trial) -> str:
+    name = forbidden_call(trial.outcome.calls, exercise.forbidden)
+    return f"You called `{name}`; this exercise is about writing it."
+
+
+def _input_changed(exercise: Exercise, trial: Trial) -> str:
+    names = " and ".join(f"`{name}`" for name in trial.outcome.changed)
+    return (
+        f"Your function changed its input {names}. Work on a copy: `x[...] = ` and `x.add_()` write into it."
+    )
+
+
+def _two_calls(exercise: Exercise, trial: Trial) -> str:
+    return "Two calls with the same input differ: randomness, or state left over from an earlier call."
+
+
+def _too_large(exercise: Exercise, trial: Trial) -> str:
+    assert exercise.largest is not None
+    return (
+        f"Right values, but on “{trial.case.name}” you made a tensor of {trial.outcome.largest:,} elements; "
+        f"{exercise.largest(trial.case):,} are enough."
+    )
+
+
+_BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
+    "forbidden call": _forbidden,
+    "timed out": _timed_out,
+    "stopped": _stopped,
+    "input changed": _input_changed,
+    "two calls differ": _two_calls,
+    "too large": _too_large,
+}

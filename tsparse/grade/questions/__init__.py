@@ -1,0 +1,69 @@
+"""The questions of the lessons (`predict` and `quiz` ask them), collected from the modules of this package.
+
+A module `lesson_NN.py` holds `QUESTIONS: tuple[Question, ...]` with ids such as "02.recall.1".
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with options, of which `options[right]` is right.
+
+    `why` is the sentence that a reader sees after answering. `teach` is the anchor of a cell ("#strides") to
+    read after a wrong answer.
+    """
+
+    id: str
+    text: str
+    options: tuple[str, ...]
+    right: int
+    why: str
+    teach: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a question that cannot be asked."""
+        if len(set(self.options)) != len(self.options) or len(self.options) < 2:
+            raise ValueError(
+                f"Question {self.id!r} needs at least two options, all different: {self.options}."
+            )
+        if not 0 <= self.right < len(self.options):
+            raise ValueError(
+                f"Question {self.id!r}: right={self.right}, options are 0 to {len(self.options) - 1}."
+            )
+
+
+def question(id: str) -> Question:
+    """Return the question `id`, such as "01.variance".
+
+    Raises:
+        ValueError: There is no such question; the message gives the nearest ids.
+    """
+    known = {one.id: one for one in all_questions()}
+    if id in known:
+        return known[id]
+    near = get_close_matches(str(id), known, n=3, cutoff=0.5)
+    advice = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(known)}."
+    raise ValueError(f"There is no question {id!r}. {advice}")
+
+
+@cache
+def all_questions() -> tuple[Question, ...]:
+    """Return every question, in the order of the lessons.
+
+    Raises:
+        ValueError: Two questions have one id.
+    """
+    found: dict[str, Question] = {}
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        for one in importlib.import_module(f"{__name__}.{module.name}").QUESTIONS:
+            if one.id in found:
+                raise ValueError(f"Two questions have the id {one.id!r}.")
+            found[one.id] = one
+    return tuple(found.values())

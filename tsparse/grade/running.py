@@ -1,0 +1,196 @@
+"""Running an answer once: what came back, or what went wrong, as data.
+
+An `Outcome` holds everything that the judge may know about one call. `run_here` makes outcomes in this
+process for `check` in a notebook; a sheet's answers run in a child process that reports the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import functools
+import inspect
+import io
+import linecache
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+
+from tsparse.grade.interrupt import Interrupted, interrupted_after
+from tsparse.grade.values import copy, tensors
+from tsparse.grade.watch import Watch
+
+SECONDS = 10.0
+"""How long one call of an answer may take."""
+
+Status = Literal[
+    "returned", "raised", "timed out", "stopped", "empty", "undefined", "not callable", "arguments"
+]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An error inside an answer: where in the learner's own code, and the shapes of the tensors there."""
+
+    type: str
+    message: str
+    line: int | None = None
+    source: str = ""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one call of an answer gave.
+
+    `detail` holds, by status: the seconds waited ("timed out"), a sentence ("stopped": the process ended),
+    the type of what was given instead of a function ("not callable"), its own signature ("arguments").
+    `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
+    `largest` is the number of elements of its largest tensor, `printed` what it printed.
+    """
+
+    status: Status = "returned"
+    value: Any = None
+    detail: str = ""
+    raised: Raised | None = None
+    changed: tuple[str, ...] = ()
+    calls: Mapping[str, str] = field(default_factory=dict)
+    largest: int = 0
+    printed: str = ""
+
+
+Run = Callable[[tuple[Any, ...]], Outcome]
+
+
+def run_here(answer: Any, seconds: float = SECONDS) -> Run:
+    """Return the function that calls `answer` in this process, on copies of the arguments it is given."""
+    return functools.partial(_run_once, answer, seconds)
+
+
+def is_empty(function: Any) -> bool:
+    """Whether a function's body is only a docstring, `...`, `pass`, or `raise NotImplementedError`."""
+    code = getattr(function, "__code__", None)
+    if code is None or not set(code.co_names) <= {"NotImplementedError"}:
+        return False
+    steps = list(dis.get_instructions(code))
+    if any(step.opname == "RAISE_VARARGS" for step in steps):
+        return True
+    if code.co_names or any(step.opname not in _STEPS_OF_NOTHING for step in steps):
+        return False
+    return all(step.argval is None for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST"))
+
+
+_STEPS_OF_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
+
+
+def _run_once(answer: Any, seconds: float, args: tuple[Any, ...]) -> Outcome:
+    refused = _refusal(answer, args)
+    if refused:
+        return refused
+    given = copy(args)
+    watch, printed = Watch(), io.StringIO()
+    value, error = None, None
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with watch, interrupted_after(seconds):
+                value = answer(*given)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as caught:
+            error = caught
+    outcome = Outcome(
+        value=_detached(value),
+        changed=_changed(answer, args, given),
+        calls=watch.calls,
+        largest=watch.largest,
+        printed=printed.getvalue()[:2000],
+    )
+    if isinstance(error, Interrupted):
+        return replace(outcome, status="timed out", detail=f"{seconds:g}")
+    if error is not None:
+        return replace(outcome, status="raised", raised=describe_error(error, answer))
+    return outcome
+
+
+def _refusal(answer: Any, args: tuple[Any, ...]) -> Outcome | None:
+    if answer is None:
+        return Outcome("undefined")
+    if not callable(answer):
+        return Outcome("not callable", detail=type(answer).__name__)
+    if is_empty(answer):
+        return Outcome("empty")
+    try:
+        signature = inspect.signature(answer)
+    except Exception:  # functions written in C have none, and objects may pretend anything
+        return None
+    try:
+        signature.bind(*args)
+    except TypeError:
+        return Outcome("arguments", detail=parameters(signature))
+    return None
+
+
+def parameters(signature: inspect.Signature) -> str:
+    """Return the parameters of a signature without their types: "(n_q, n_kv, q_offset=0)"."""
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
+def describe_error(error: BaseException, answer: Any) -> Raised:
+    """Say what was raised and where in the learner's own code; library frames below it are left out."""
+    try:
+        message = str(error).strip().split("\n")[0][:200]
+    except Exception:  # a class of the learner's own, whose text is another error
+        message = ""
+    own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if _is_own(frame, answer)]
+    if not own:
+        return Raised(type(error).__name__, message)
+    frame, line = own[-1]
+    source = linecache.getline(frame.f_code.co_filename, line).strip()
+    return Raised(type(error).__name__, message, line, source, _shapes(frame, source))
+
+
+def _is_own(frame: types.FrameType, answer: Any) -> bool:
+    function = getattr(answer, "__wrapped__", answer)
+    if not hasattr(function, "__globals__"):  # an object of a class that can be called
+        function = getattr(type(function), "__call__", None)  # noqa: B004
+    return frame.f_globals is getattr(function, "__globals__", None)
+
+
+def _shapes(frame: types.FrameType, source: str) -> dict[str, tuple[int, ...]]:
+    found = {
+        name: tuple(value.shape) for name, value in frame.f_locals.items() if isinstance(value, torch.Tensor)
+    }
+    words = set("".join(c if c.isidentifier() or c.isdigit() else " " for c in source).split())
+    return {name: shape for name, shape in found.items() if name in words}
+
+
+def _changed(answer: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> tuple[str, ...]:
+    try:
+        names = list(inspect.signature(answer).parameters)
+    except Exception:
+        names = []
+    names += [f"argument {place + 1}" for place in range(len(names), len(before))]
+    return tuple(
+        name
+        for name, old, new in zip(names, before, after, strict=False)
+        if not all(
+            a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
+            for a, b in zip(tensors(old), tensors(new), strict=False)
+        )
+    )
+
+
+def _detached(value: Any) -> Any:
+    """A copy that the answer cannot change later."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
+        return type(value)(_detached(item) for item in value)
+    return value
