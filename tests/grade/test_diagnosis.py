@@ -262,3 +262,19 @@ def test_a_probe_with_a_bug_leaves_the_verdict_as_it_is(monkeypatch):
 def test_a_mask_moved_by_a_key_is_seen():
     verdict = judged(toy(below, Case("5 and 5", (5, 5))), lambda n, m, offset=0: below(n, m, -1))
     assert verdict.message == "Your mask is moved: every query's keys begin and end 1 too early."
+
+
+def test_a_rule_without_direction_has_no_future():
+    same_id = toy(lambda ids: ids[:, None] == ids, Case("ids 0 8 1", (torch.tensor([0, 8, 1]),)))
+    verdict = judged(same_id, lambda ids: ids[:, None] % 8 == ids % 8)
+    assert (verdict.mistake, verdict.message.split(".")[0]) == (None, "Query 0 should not see key 1")
+
+
+def test_a_single_number_names_nothing_that_the_simplest_case_does_not():
+    exercise = toy(
+        double,
+        Case("four", (numbers(4), 2)),
+        Case("one number", (torch.ones(1), 3)),
+        wrong=(Wrong("minus one", "You subtract one.", lambda x, times=2: x - 1),),
+    )
+    assert judged(exercise, lambda x, times=2: 0 * x).mistake != "minus one"

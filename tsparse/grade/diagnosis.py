@@ -56,8 +56,11 @@ def _by_wrong_answer(
 ) -> Diagnosis | None:
     """Name the wrong answer with the same result; of several the one most like the answer on `trials`.
 
-    Without `trials` several are no answer: the case tells too little.
+    Without `trials` several are no answer, nor is a single number: the case tells too little.
     """
+    got = trial.outcome.value
+    if trials is None and isinstance(got, torch.Tensor) and got.numel() == 1:
+        return None
     alike = [wrong for wrong in exercise.wrong if _gives_the_same(wrong, trial)]
     said = {wrong.name: sentence for wrong in alike if (sentence := _sentence(wrong, trial))}
     if not said or (trials is None and len(set(said.values())) > 1):

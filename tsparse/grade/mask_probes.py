@@ -32,8 +32,12 @@ def sees_what_is_hidden(scene: Scene) -> str | None:
 
 
 def looks_ahead(scene: Scene) -> str | None:
-    """A mask that shows the future where the wanted one shows none."""
+    """A mask that shows the future where the wanted one shows none, and the rule knows a direction."""
     if not is_mask(scene) or scene.want.triu(1).any() or not scene.got.triu(1).any():
+        return None
+    if all(
+        trial.want.shape == trial.want.T.shape and trial.want.equal(trial.want.T) for trial in scene.trials
+    ):
         return None
     query, key = first_place(scene.got.triu(1))
     return f"Query {query} sees key {key}, which is its future."

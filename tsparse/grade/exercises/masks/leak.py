@@ -48,7 +48,7 @@ class Suspect:
 
 
 def weights(q: Array, k: Array, mask: Array) -> Array:
-    """Softmax over the keys that the mask shows, [n, n]; 1/dim keeps it flat, no leak is lost in a tiny weight."""
+    """Softmax over the keys that the mask shows, [n, n]; 1/dim keeps it flat, so that every leak shows."""
     scores = np.where(mask, q @ k.T / q.shape[1], -np.inf)
     shares = np.exp(scores - scores.max(1, keepdims=True))
     return shares / shares.sum(1, keepdims=True)
