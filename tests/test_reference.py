@@ -163,6 +163,7 @@ def test_values_may_have_another_head_size() -> None:
         ({"alibi_slopes": torch.zeros(4).long()}, TypeError, "alibi_slopes must be a floating point tensor"),
         ({"alibi_slopes": torch.zeros(4, requires_grad=True)}, ValueError, "alibi_slopes are constants"),
         ({"alibi_slopes": torch.zeros(4, device="meta")}, ValueError, "alibi_slopes must be on cpu"),
+        ({"q_offset": -1}, ValueError, "q_offset must be 0 or more, got -1"),
     ],
 )
 def test_bad_argument_is_named(changed: dict[str, object], error: type[Exception], message: str) -> None:

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from .arguments import check_attention
+from .arguments import check_attention, whole
 
 
 def attention(
@@ -41,6 +41,7 @@ def attention(
     Raises TypeError or ValueError naming the argument that does not fit.
     """
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
+    whole("q_offset", q_offset, least=0)
     shape = (*q.shape[:3], k.shape[2])  # [B, H, N, M]
     if mask is not None:
         _check_mask(mask, shape)

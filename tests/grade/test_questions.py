@@ -39,9 +39,11 @@ def test_a_question_that_cannot_be_asked_is_refused(fields):
 def test_unknown_question_is_a_sentence(capsys):
     predict("99.trut")
     quiz("99.truth", "nowhere")
+    quiz()
     said = capsys.readouterr().out
     assert "There is no question '99.trut'. Did you mean '99.truth'?" in said
     assert "There is no question 'nowhere'." in said
+    assert "Name the questions" in said
 
 
 def test_predict_in_a_terminal_prints_the_options_and_not_the_answer(capsys):

@@ -181,6 +181,13 @@ def test_block_table_is_the_layout() -> None:
     assert table.tolist() == [[1, 0, 0, 0], [2, 1, 0, 0], [2, 2, 1, 0], [2, 2, 2, 1]]
 
 
+def test_pattern_in_place_of_a_layout_is_refused_with_the_way_out() -> None:
+    with pytest.raises(
+        TypeError, match=r"must be a BlockLayout, got Causal\(\); pattern.layout\(n\) makes one"
+    ):
+        show.layout(Causal())
+
+
 def test_layout_in_words_counts_full_and_partial_blocks() -> None:
     alt = show.layout(Causal().layout(8, block=(2, 2))).alt
     assert "4 x 4 blocks, 6 full, 4 partial" in alt

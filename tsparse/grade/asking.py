@@ -35,6 +35,8 @@ def predict(id: str, guess: str | None = None) -> None:
 def quiz(*ids: str) -> None:
     """Ask questions to be answered from memory, folded; the first answers are kept."""
     try:
+        if not ids:
+            raise ValueError('Name the questions: quiz("02.recall.broadcast").')
         asked = [question(id) for id in ids]
     except ValueError as error:
         return show(box("NOT ASKED", "", [marked(str(error))]), f"NOT ASKED\n{error}")

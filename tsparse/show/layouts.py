@@ -7,20 +7,18 @@ picture says how many blocks one bin holds.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from tsparse.layout import BlockLayout
+from tsparse.patterns import Pattern
+from tsparse.runs import EMPTY, FULL, PARTIAL
 from tsparse.show import grids, style, words
 from tsparse.show.rendering import Picture, picture
 
-if TYPE_CHECKING:
-    from tsparse.layout import BlockLayout
-    from tsparse.patterns import Pattern
-
-EMPTY, PARTIAL, FULL = 0, 1, 2
 LARGEST_DRAWN = 200
 LARGEST_HATCHED = 48
 MOST_PANELS = 4
@@ -31,7 +29,10 @@ def layout(layout: BlockLayout, title: str | None = None, alt: str | None = None
     """The blocks of a layout: light is empty, hatched is partial, dark is full.
 
     Layouts that differ by batch or head are drawn side by side, the first four of them.
+    Raises TypeError for anything but a layout.
     """
+    if not isinstance(layout, BlockLayout):
+        raise TypeError(f"layout must be a BlockLayout, got {layout!r}; pattern.layout(n) makes one")
     tables = [block_table(layout, batch, head) for batch, head in slices(layout)]
     title = title or f"{words.count(block_count(layout), 'block')} of {rows_and_columns(layout)} are computed"
     sizes = [style.panel_size(table.shape, len(tables)) for table in tables]

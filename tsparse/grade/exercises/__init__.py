@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 from functools import cache
 
 from tsparse.grade.exercise import Exercise
+from tsparse.grade.lookup import look_up
 
 LESSONS = {"attention": "01_scaled_dot_product", "masks": "02_masks"}
 """The lesson that each topic belongs to, in the order of the course."""
@@ -24,12 +24,7 @@ def exercise(id: str) -> Exercise:
     Raises:
         ValueError: There is no such exercise; the message gives the nearest ids.
     """
-    known = {one.id: one for one in all_exercises()}
-    if id in known:
-        return known[id]
-    near = get_close_matches(str(id), known, n=3, cutoff=0.5)
-    advice = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(known)}."
-    raise ValueError(f"There is no exercise {id!r}. {advice}")
+    return look_up(id, all_exercises(), "exercise")
 
 
 @cache

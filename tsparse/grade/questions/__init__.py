@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
+
+from tsparse.grade.lookup import look_up
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,7 @@ def question(id: str) -> Question:
     Raises:
         ValueError: There is no such question; the message gives the nearest ids.
     """
-    known = {one.id: one for one in all_questions()}
-    if id in known:
-        return known[id]
-    near = get_close_matches(str(id), known, n=3, cutoff=0.5)
-    advice = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(known)}."
-    raise ValueError(f"There is no question {id!r}. {advice}")
+    return look_up(id, all_questions(), "question")
 
 
 @cache
