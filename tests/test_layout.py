@@ -111,6 +111,11 @@ def test_lists_of_batch_entries_share_one_flat_array() -> None:
     assert (layout.batch, layout.heads) == (3, 1)
 
 
+@pytest.mark.parametrize("ids", [[[0, 1, 0, 1], [1, 1, 0, 0]], [[0, 0, 1, 1], [0, 1, 0, 0]]])
+def test_documents_in_pieces_may_differ_by_batch_entry(ids: list[list[int]]) -> None:
+    assert_blocks(Documents(ids).layout(4, block=2), forms.documents(ids))
+
+
 def test_block_without_all_its_keys_is_partial_and_without_all_its_queries_full() -> None:
     layout = Full().layout(5, 5, block=2)
     assert listed(layout.crow_indices, layout.col_indices) == [(0, 0, 2), (0, 1, 2), (0, 2, 2)]

@@ -102,7 +102,7 @@ class BlockLayout:
         if heads is not None:
             whole("heads", heads, least=1)
         grid = Grid(n_q, n_kv, _block_size(block), q_offset, torch.empty(0, device=device).device)
-        runs = pattern.runs(grid)
+        runs = pattern.runs(grid).expand(pattern.batch, 1)
         batch, heads = runs.labels.shape[:2]  # B', H'
 
         undecided = runs.blocks(UNDECIDED)

@@ -128,6 +128,11 @@ class Runs:
             torch.maximum(labels[:, None, None, :], rows[:, None, :, None]),  # EMPTY < PARTIAL < FULL
         )
 
+    def expand(self, batch: int, heads: int) -> Runs:
+        """The same for at least so many batch entries and heads: B' and H' as large as these, or larger."""
+        lead = torch.broadcast_shapes(self.labels.shape[:2], (batch, heads))
+        return Runs(self.bounds.expand(*lead, -1, -1), self.labels.expand(*lead, -1, -1))
+
     def __invert__(self) -> Runs:
         return Runs(self.bounds, self.labels.new_tensor(_NOT)[self.labels])
 
