@@ -96,13 +96,15 @@ class BlockLayout:
         head in its layout, whatever the number. `device` is where the lists are made and kept.
 
         Raises TypeError or ValueError for sizes that are not positive integers, for a pattern that is
-        defined for fewer positions, and for 2**31 blocks or more.
+        defined for fewer positions or tells another number of heads apart, and for 2**31 blocks or more.
         """
         n_kv = pattern.check_sizes(n_q, n_kv, q_offset)
-        if heads is not None:
-            whole("heads", heads, least=1)
+        if heads is not None and pattern.heads not in (1, whole("heads", heads, least=1)):
+            raise ValueError(
+                f"heads={heads} does not go with {pattern!r}, which is for {pattern.heads} heads"
+            )
         grid = Grid(n_q, n_kv, _block_size(block), q_offset, torch.empty(0, device=device).device)
-        runs = pattern.runs(grid).expand(pattern.batch, 1)
+        runs = pattern.runs(grid).expand(pattern.batch, pattern.heads)
         batch, heads = runs.labels.shape[:2]  # B', H'
 
         undecided = runs.blocks(UNDECIDED)
