@@ -50,7 +50,9 @@ def listed(crow: torch.Tensor, col: torch.Tensor) -> list[tuple[int, ...]]:
 def assert_blocks(layout: BlockLayout, form: Form) -> None:
     """Lists, transposed lists and dense mask equal what brute force finds."""
     mask = form.masks(layout.n_q, layout.n_kv, layout.q_offset)  # [B, H, N, M]
-    partial, full = brute_force_blocks(mask.flatten(0, 1), layout.block)
+    order = layout.permutation
+    arranged = mask if order is None else mask[:, :, order][..., order]
+    partial, full = brute_force_blocks(arranged.flatten(0, 1), layout.block)
     assert listed(layout.crow_indices, layout.col_indices) == partial
     assert listed(layout.full_crow_indices, layout.full_col_indices) == full
     turned = layout.transposed()
@@ -261,6 +263,9 @@ def test_layout_tells_its_size() -> None:
         # row 0 sees 4 tokens' worth of everything: 8192 partial, and so do the others of column 0
         (Global(4), 2 * 8192 - 1, 0),
         (Documents.from_lengths([MILLION // 64] * 64), 0, 64 * 128**2),
+        # permuted: 1024 sequences of 1024 tokens
+        (Strided(1024), 0, 1024 * 8**2),
+        (Strided(1024) & Causal(), 1024 * 8, 1024 * 28),
         # the window spans 9 blocks, the diagonal one of them, and the outermost holds a single key
         (Dilated(257, 4), sum(min(row, 8) + 1 for row in range(8192)), 0),
         # the blocks beside the diagonal; the diagonal itself; row and column 0
@@ -289,13 +294,14 @@ def test_layout_of_a_million_tokens_needs_under_500_megabytes() -> None:
     pytest.importorskip("resource", reason="memory is read with the resource module, which Windows lacks")
     code = f"""
 import resource
-from tsparse import Causal, Global, SlidingWindow, bigbird, longformer
+from tsparse import Causal, Global, SlidingWindow, Strided, bigbird, longformer
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 SlidingWindow(4096).layout({MILLION}, block=128)
 ((SlidingWindow(256) | Global(4)) & Causal()).layout({MILLION}, block=128)
 longformer(256, 4).layout({MILLION}, block=128)
 bigbird(64, 128, 64, 3, length={MILLION}).layout({MILLION}, block=128)
 (bigbird(128, 128, 64, 3) & Causal()).layout({MILLION}, block=128)
+(Strided(1024) & Causal()).layout({MILLION}, block=128)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     unit = 1 if sys.platform == "darwin" else 1024

@@ -11,7 +11,7 @@ from .base import And, Not, Or, Pattern
 from .heads import PerHead
 from .named import bigbird, longformer
 from .random import RandomBlocks
-from .steps import Dilated, Strided
+from .steps import Dilated, Strided, block_diagonal
 from .summaries import Columns, Fixed
 from .tables import Documents, Global, Padding
 
@@ -35,5 +35,6 @@ __all__ = [
     "SlidingWindow",
     "Strided",
     "bigbird",
+    "block_diagonal",
     "longformer",
 ]

@@ -1,4 +1,4 @@
-"""Patterns in which a query sees keys at regular steps: Dilated and Strided."""
+"""Patterns in which a query sees keys at regular steps, and the order in which strided ones are blocks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..arguments import whole
 from ..runs import EMPTY, FULL, PARTIAL, Grid, Runs
-from .bands import Full, SlidingWindow
-from .base import Pattern
+from .bands import Causal, Full, SlidingWindow
+from .base import And, Pattern
+from .tables import Documents
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,9 @@ class Dilated(Pattern):
 class Strided(Pattern):
     """A query sees the keys a multiple of `stride` away, before and after it: `(q - k) % stride == 0`.
 
-    Source: Child et al., "Generating long sequences with sparse transformers", 2019, section 4.3.
+    Every block holds some of them, so it is not block-sparse until the sequence is put in another order, see
+    `block_diagonal`; the layouts of `Strided(stride)` and `Strided(stride) & Causal()` are. Source: Child et
+    al., "Generating long sequences with sparse transformers", 2019, section 4.3.
     """
 
     stride: int
@@ -81,6 +84,27 @@ class Strided(Pattern):
             return Full().runs(grid)
         last_query = grid.q_offset + grid.n_q - 1
         return _step_runs(grid, self.stride, -(grid.n_kv // self.stride), last_query // self.stride)
+
+
+def block_diagonal(pattern: Pattern, n: int) -> tuple[Tensor, Pattern] | None:
+    """The order of `n` positions in which a strided pattern is block-diagonal, and the pattern in that order.
+
+    For `Strided(s)` and `Strided(s) & Causal()`; None for every other pattern. Positions with one remainder
+    by s come together, rising: place `p` holds position `order[p]`. There the pattern is one of documents.
+
+    >>> order, there = block_diagonal(Strided(3), 8)
+    >>> order.tolist(), there
+    ([0, 3, 6, 1, 4, 7, 2, 5], Documents([0, 0, 0, 1, 1, 1, 2, 2]))
+    """
+    sides = (pattern.left, pattern.right) if isinstance(pattern, And) else (pattern,)
+    strided = [side for side in sides if isinstance(side, Strided)]
+    causal = [side for side in sides if isinstance(side, Causal)]
+    if len(strided) != 1 or len(strided) + len(causal) != len(sides):
+        return None
+    remainder = torch.arange(n) % strided[0].stride
+    order = remainder.argsort(stable=True)
+    together = Documents(remainder[order])
+    return order, together & causal[0] if causal else together
 
 
 def _step_runs(grid: Grid, step: int, least: int, most: int) -> Runs:
