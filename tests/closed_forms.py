@@ -10,26 +10,35 @@ import torch
 
 from tsparse import (
     Causal,
+    Columns,
+    Dilated,
     Documents,
+    Fixed,
     Full,
     Global,
     Local,
     Padding,
     Pattern,
+    PerHead,
     Prefix,
+    RandomBlocks,
     SlidingWindow,
+    Strided,
+    bigbird,
+    longformer,
 )
 
-Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Rule = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Form:
-    """A pattern, what it means (`rule(b, q, k)` on positions), and for how many batch entries."""
+    """A pattern, what it means (`rule(b, h, q, k)` on positions), for how many batch entries and heads."""
 
     pattern: Pattern
     rule: Rule
     batch: int = 1
+    heads: int = 1
 
     def __repr__(self) -> str:
         return repr(self.pattern)
@@ -37,73 +46,145 @@ class Form:
     def __and__(self, other: Form) -> Form:
         return Form(
             self.pattern & other.pattern,
-            lambda b, q, k: self.rule(b, q, k) & other.rule(b, q, k),
+            lambda b, h, q, k: self.rule(b, h, q, k) & other.rule(b, h, q, k),
             max(self.batch, other.batch),
+            max(self.heads, other.heads),
         )
 
     def __or__(self, other: Form) -> Form:
         return Form(
             self.pattern | other.pattern,
-            lambda b, q, k: self.rule(b, q, k) | other.rule(b, q, k),
+            lambda b, h, q, k: self.rule(b, h, q, k) | other.rule(b, h, q, k),
             max(self.batch, other.batch),
+            max(self.heads, other.heads),
         )
 
     def __invert__(self) -> Form:
-        return Form(~self.pattern, lambda b, q, k: ~self.rule(b, q, k), self.batch)
+        return Form(~self.pattern, lambda b, h, q, k: ~self.rule(b, h, q, k), self.batch, self.heads)
+
+    def masks(self, n_q: int, n_kv: int, q_offset: int = 0) -> torch.Tensor:
+        """`[batch, heads, n_q, n_kv]`, True = may attend."""
+        b, h, q, k = np.ogrid[: self.batch, : self.heads, q_offset : q_offset + n_q, :n_kv]
+        seen = np.asarray(self.rule(b, h, q, k))
+        return torch.from_numpy(np.broadcast_to(seen, (self.batch, self.heads, n_q, n_kv)).copy())
 
     def dense(self, n_q: int, n_kv: int, q_offset: int = 0) -> torch.Tensor:
-        """`[batch, n_q, n_kv]`, True = may attend."""
-        b, q, k = np.ogrid[: self.batch, q_offset : q_offset + n_q, :n_kv]
-        seen = np.asarray(self.rule(b, q, k))
-        return torch.from_numpy(np.broadcast_to(seen, (self.batch, n_q, n_kv)).copy())
+        """`[batch, n_q, n_kv]` of a pattern that is the same for all heads."""
+        assert self.heads == 1
+        return self.masks(n_q, n_kv, q_offset)[:, 0]
 
 
 N = 40  # positions that the tables cover
 
 
 def full() -> Form:
-    return Form(Full(), lambda b, q, k: np.ones(np.broadcast(b, q, k).shape, dtype=bool))
+    return Form(Full(), lambda b, h, q, k: np.ones(np.broadcast(b, q, k).shape, dtype=bool))
 
 
 def causal() -> Form:
-    return Form(Causal(), lambda b, q, k: q >= k)
+    return Form(Causal(), lambda b, h, q, k: q >= k)
 
 
 def window(size: int) -> Form:
-    return Form(SlidingWindow(size), lambda b, q, k: (k > q - size) & (k <= q))
+    return Form(SlidingWindow(size), lambda b, h, q, k: (k > q - size) & (k <= q))
 
 
 def local(radius: int) -> Form:
-    return Form(Local(radius), lambda b, q, k: (k >= q - radius) & (k <= q + radius))
+    return Form(Local(radius), lambda b, h, q, k: (k >= q - radius) & (k <= q + radius))
 
 
 def prefix(length: int) -> Form:
-    return Form(Prefix(length), lambda b, q, k: (k < length) & (q == q))
+    return Form(Prefix(length), lambda b, h, q, k: (k < length) & (q == q))
 
 
 def padding(lengths: list[int]) -> Form:
     table = np.array(lengths)
-    return Form(Padding(lengths), lambda b, q, k: (k < table[b]) & (q == q), len(lengths))
+    return Form(Padding(lengths), lambda b, h, q, k: (k < table[b]) & (q == q), len(lengths))
 
 
 def documents(ids: list[int] | list[list[int]]) -> Form:
     table = np.array(ids)
     if table.ndim == 1:
-        return Form(Documents(ids), lambda b, q, k: table[q] == table[k])
-    return Form(Documents(ids), lambda b, q, k: table[b, q] == table[b, k], len(ids))
+        return Form(Documents(ids), lambda b, h, q, k: table[q] == table[k])
+    return Form(Documents(ids), lambda b, h, q, k: table[b, q] == table[b, k], len(ids))
 
 
 def first_tokens(count: int) -> Form:
-    return Form(Global(count), lambda b, q, k: (q < count) | (k < count))
+    return Form(Global(count), lambda b, h, q, k: (q < count) | (k < count))
 
 
 def tokens_at(places: list[int]) -> Form:
-    return Form(Global(places), lambda b, q, k: np.isin(q, places) | np.isin(k, places))
+    return Form(Global(places), lambda b, h, q, k: np.isin(q, places) | np.isin(k, places))
 
 
 def marked_tokens(marks: list[list[bool]]) -> Form:
     table = np.array(marks)
-    return Form(Global(torch.tensor(marks)), lambda b, q, k: table[b, q] | table[b, k], len(marks))
+    return Form(Global(torch.tensor(marks)), lambda b, h, q, k: table[b, q] | table[b, k], len(marks))
+
+
+def dilated(size: int, dilation: int) -> Form:
+    kept = [m * dilation for m in range(size)]
+    return Form(Dilated(size, dilation), lambda b, h, q, k: np.isin(q - k, kept))
+
+
+def strided(stride: int) -> Form:
+    return Form(Strided(stride), lambda b, h, q, k: q % stride == k % stride)
+
+
+def columns(stride: int, width: int) -> Form:
+    kept = [k for k in range(2 * N) if k - stride * (k // stride) < width]
+    return Form(Columns(stride, width), lambda b, h, q, k: np.isin(k, kept) & (q == q))
+
+
+def fixed(stride: int, width: int) -> Form:
+    chunk = np.arange(2 * N) // stride
+    last = np.array([(p + width) // stride > p // stride for p in range(2 * N)])
+    return Form(Fixed(stride, width), lambda b, h, q, k: (chunk[q] == chunk[k]) | last[k])
+
+
+def fixed_heads(stride: int, width: int, heads: int) -> Form:
+    summaries = np.zeros((heads, 2 * N), dtype=bool)
+    for head in range(heads):
+        for chunk in range(0, 2 * N, stride):
+            stop = chunk + stride - width * (head % (stride // width))
+            summaries[head, stop - width : stop] = True
+    return Form(
+        Fixed(stride, width, heads=heads),
+        lambda b, h, q, k: (q // stride == k // stride) | summaries[h, k],
+        heads=heads,
+    )
+
+
+def random_blocks(count: int, block: int, seed: int, length: int | None = None) -> Form:
+    table = np.zeros((2 * N, 2 * N), dtype=bool)  # of blocks
+    for i in range(2 * N):
+        table[i, list(_choices(count, seed, i, None if length is None else -(-length // block)))] = True
+    return Form(RandomBlocks(count, block, seed, length), lambda b, h, q, k: table[q // block, k // block])
+
+
+def _choices(count: int, seed: int, i: int, blocks: int | None) -> set[int]:
+    """The key blocks of query block i: of the blocks up to i, or `count` different ones of `blocks`."""
+
+    def mix(x: int) -> int:
+        for _ in range(2):
+            x = (x ^ x >> 16) * 73_244_475 % 2**32
+        return x ^ x >> 16
+
+    numbers = [mix(mix(i ^ mix(seed)) ^ mix(c + 1)) for c in range(count)]
+    if blocks is None:
+        return {number % (i + 1) for number in numbers}
+    chosen: set[int] = set()
+    for top, number in zip(range(blocks - count, blocks), numbers, strict=True):
+        chosen.add(top if number % (top + 1) in chosen else number % (top + 1))
+    return chosen
+
+
+def per_head(forms: list[Form]) -> Form:
+    def rule(b: np.ndarray, h: np.ndarray, q: np.ndarray, k: np.ndarray) -> np.ndarray:
+        seen = [np.broadcast_to(form.rule(b, h * 0, q, k), np.broadcast(b, q, k).shape) for form in forms]
+        return np.concatenate(seen, axis=1)
+
+    return Form(PerHead([f.pattern for f in forms]), rule, max(f.batch for f in forms), len(forms))
 
 
 def _packed(*lengths: int) -> list[int]:
@@ -129,6 +210,28 @@ ATOMS = [
     tokens_at([]),
     tokens_at([0, 17, 18, 33, 1000]),
     marked_tokens([[i % 13 == b for i in range(N)] for b in range(3)]),
+    dilated(3, 2),
+    dilated(4, 9),
+    dilated(2, 100),
+    dilated(50, 3),
+    dilated(6, 1),
+    strided(1),
+    strided(3),
+    strided(8),
+    strided(11),
+    strided(100),
+    columns(5, 2),
+    columns(16, 1),
+    columns(8, 8),
+    fixed(8, 3),
+    fixed(16, 4),
+    fixed(5, 5),
+    fixed(64, 60),
+    random_blocks(2, 4, seed=0),
+    random_blocks(3, 7, seed=5),
+    random_blocks(9, 1, seed=2**32 - 1),
+    random_blocks(3, 5, seed=1, length=N),
+    random_blocks(2, 32, seed=0, length=N),
 ]
 
 EXPRESSIONS = [
@@ -142,6 +245,27 @@ EXPRESSIONS = [
     window(9) & ~window(4) | documents(_packed(3, 30, 7)) & prefix(10),
     full() & ~full(),
     causal() & ~causal() | prefix(2),
+    strided(5) & causal(),
+    causal() & strided(8),
+    (strided(6) | window(6)) & causal(),
+    fixed(8, 2) & causal(),
+    dilated(3, 4) | columns(9, 2),
+    Form(longformer(4, [0, 20]), (local(4) | tokens_at([0, 20])).rule),
+    Form(
+        bigbird(4, radius=5, tokens=4, random=2, seed=3, length=N),
+        (local(5) | first_tokens(4) | random_blocks(2, 4, seed=3, length=N)).rule,
+    ),
+    Form(bigbird(8, 3, 2, 1), (local(3) | first_tokens(2) | random_blocks(1, 8, seed=0)).rule) & causal(),
+]
+
+PER_HEAD = [
+    fixed_heads(8, 2, heads=4),
+    fixed_heads(9, 2, heads=6),
+    fixed_heads(6, 4, heads=2) & causal(),
+    per_head([causal(), strided(3), random_blocks(2, 4, seed=1)]),
+    per_head([documents([2, 0, 1, 1] * 10), padding([7, 40]), first_tokens(3)]) & ~window(3),
+    padding([5, 33]) | per_head([dilated(3, 5)]),
+    ~per_head([local(3), columns(7, 2), strided(4) & causal()]),
 ]
 
 

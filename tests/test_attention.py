@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 import tsparse
-from tsparse import Causal, Padding, sparse_attention
+from tsparse import Causal, Padding, PerHead, SlidingWindow, Strided, sparse_attention
 from tsparse.layout import BlockLayout
 
 
@@ -149,3 +149,17 @@ def test_all_public_names_are_there() -> None:
     assert all(hasattr(tsparse, name) for name in tsparse.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
         _ = tsparse.no_such_name
+
+
+def test_every_head_has_its_own_pattern() -> None:
+    q, k, v = tensors(n_q=21, n_kv=21, dtype=torch.float64)
+    pattern = PerHead([Causal(), Strided(4), SlidingWindow(3), ~Causal()]) & Padding([21, 13])
+    layout = pattern.layout(21, block=(4, 8), heads=4)
+    assert (layout.batch, layout.heads) == (2, 4)
+    out = sparse_attention(q, k, v, layout, backend="gather")
+    query, key = torch.arange(21)[:, None], torch.arange(21)
+    near = (key <= query) & (query - key < 3)
+    heads = torch.stack([key <= query, (query - key) % 4 == 0, near, key > query])
+    mask = heads & (key < torch.tensor([21, 13])[:, None, None, None])
+    want = scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+    torch.testing.assert_close(out, want.nan_to_num(0.0))

@@ -11,17 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import closed_forms as forms
-from tests.closed_forms import ATOMS, EXPRESSIONS, Form, brute_force_blocks
+from tests.closed_forms import ATOMS, EXPRESSIONS, PER_HEAD, Form, brute_force_blocks
 from tsparse import (
     BlockLayout,
     Causal,
+    Columns,
+    Dilated,
     Documents,
+    Fixed,
     Full,
     Global,
     Local,
     Padding,
     Pattern,
+    PerHead,
+    RandomBlocks,
     SlidingWindow,
+    Strided,
+    bigbird,
+    longformer,
 )
 from tsparse import layout as layout_module
 from tsparse.layout import BlockLists
@@ -41,8 +49,10 @@ def listed(crow: torch.Tensor, col: torch.Tensor) -> list[tuple[int, ...]]:
 
 def assert_blocks(layout: BlockLayout, form: Form) -> None:
     """Lists, transposed lists and dense mask equal what brute force finds."""
-    mask = form.dense(layout.n_q, layout.n_kv, layout.q_offset)
-    partial, full = brute_force_blocks(mask, layout.block)
+    mask = form.masks(layout.n_q, layout.n_kv, layout.q_offset)  # [B, H, N, M]
+    order = layout.permutation
+    arranged = mask if order is None else mask[:, :, order][..., order]
+    partial, full = brute_force_blocks(arranged.flatten(0, 1), layout.block)
     assert listed(layout.crow_indices, layout.col_indices) == partial
     assert listed(layout.full_crow_indices, layout.full_col_indices) == full
     turned = layout.transposed()
@@ -52,11 +62,11 @@ def assert_blocks(layout: BlockLayout, form: Form) -> None:
     ):
         assert crow.shape[-1] == layout.n_kv_blocks + 1
         assert listed(crow, col) == sorted((slot, column, row) for slot, row, column in blocks)
-    assert torch.equal(layout.dense_mask(), mask[0] if form.batch == 1 else mask[:, None])
+    assert torch.equal(layout.dense_mask(), mask[0, 0] if mask.shape[:2] == (1, 1) else mask)
 
 
-@pytest.mark.parametrize("form", ATOMS + EXPRESSIONS, ids=repr)
-@pytest.mark.parametrize("block", [(4, 4), (8, 4), (3, 7), (64, 64), (1, 1)])
+@pytest.mark.parametrize("form", ATOMS + EXPRESSIONS + PER_HEAD, ids=repr)
+@pytest.mark.parametrize("block", [(4, 4), (8, 4), (3, 7), (2, 9), (64, 64), (1, 1)])
 def test_lists_hold_exactly_the_blocks_that_brute_force_finds(form: Form, block: tuple[int, int]) -> None:
     for n_q, n_kv, q_offset in ((40, 40, 0), (17, 40, 0), (40, 21, 0), (5, 39, 34), (1, 1, 0)):
         assert_blocks(form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset), form)
@@ -66,6 +76,7 @@ def expressions() -> st.SearchStrategy[Form]:
     """Random patterns and combinations, for one or two batch entries and up to 40 positions."""
     small = st.integers(0, forms.N)
     ids = st.lists(st.integers(0, 3), min_size=forms.N, max_size=forms.N)
+    chunks = st.integers(1, 15).flatmap(lambda stride: st.tuples(st.just(stride), st.integers(1, stride)))
     atoms = st.one_of(
         st.just(forms.full()),
         st.just(forms.causal()),
@@ -77,7 +88,14 @@ def expressions() -> st.SearchStrategy[Form]:
         st.lists(small, max_size=4).map(forms.tokens_at),
         ids.map(forms.documents),
         ids.map(sorted).map(forms.documents),
-        st.lists(ids.map(sorted), min_size=2, max_size=2).map(forms.documents),
+        st.lists(ids, min_size=2, max_size=2).map(forms.documents),
+        st.builds(forms.dilated, st.integers(1, 9), st.integers(1, 15)),
+        st.integers(1, 20).map(forms.strided),
+        chunks.map(lambda pair: forms.columns(*pair)),
+        chunks.map(lambda pair: forms.fixed(*pair)),
+        chunks.map(lambda pair: forms.fixed_heads(*pair, heads=2)),
+        st.builds(forms.random_blocks, st.integers(1, 4), st.integers(1, 9), st.integers(0, 2**32 - 1)),
+        st.builds(forms.random_blocks, st.integers(1, 4), st.integers(1, 9), small, length=st.just(forms.N)),
     )
     return st.recursive(
         atoms,
@@ -85,6 +103,7 @@ def expressions() -> st.SearchStrategy[Form]:
             st.tuples(inner, inner).map(lambda pair: pair[0] & pair[1]),
             st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
             inner.map(lambda form: ~form),
+            st.lists(inner.filter(lambda form: form.heads == 1), min_size=2, max_size=2).map(forms.per_head),
         ),
         max_leaves=5,
     )
@@ -95,11 +114,11 @@ def expressions() -> st.SearchStrategy[Form]:
     form=expressions(),
     block=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     n_q=st.integers(1, 20),
-    n_kv=st.integers(1, forms.N),
-    q_offset=st.integers(0, 20),
+    n_kv=st.none() | st.integers(1, forms.N),
+    q_offset=st.just(0) | st.integers(0, 20),
 )
 def test_any_expression_has_the_blocks_that_brute_force_finds(
-    form: Form, block: tuple[int, int], n_q: int, n_kv: int, q_offset: int
+    form: Form, block: tuple[int, int], n_q: int, n_kv: int | None, q_offset: int
 ) -> None:
     assert_blocks(form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset), form)
 
@@ -111,19 +130,62 @@ def test_lists_of_batch_entries_share_one_flat_array() -> None:
     assert (layout.batch, layout.heads) == (3, 1)
 
 
+def test_lists_of_heads_share_one_flat_array() -> None:
+    layout = PerHead([Causal(), ~Full(), Local(0)]).layout(4, block=2, heads=3)
+    assert layout.crow_indices.tolist() == [[[0, 1, 2], [2, 2, 2], [2, 3, 4]]]
+    assert layout.full_crow_indices.tolist() == [[[0, 0, 1], [1, 1, 1], [1, 1, 1]]]
+    assert (layout.batch, layout.heads) == (1, 3)
+    assert Causal().layout(4, heads=3).heads == 1
+
+
+def test_layout_for_another_number_of_heads_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"heads=2 does not go with Fixed\(8, 2, heads=4\), which is for 4"):
+        (Fixed(8, 2, heads=4)).layout(16, heads=2)
+
+
+@pytest.mark.parametrize("ids", [[[0, 1, 0, 1], [1, 1, 0, 0]], [[0, 0, 1, 1], [0, 1, 0, 0]]])
+def test_documents_in_pieces_may_differ_by_batch_entry(ids: list[list[int]]) -> None:
+    assert_blocks(Documents(ids).layout(4, block=2), forms.documents(ids))
+
+
 def test_block_without_all_its_keys_is_partial_and_without_all_its_queries_full() -> None:
     layout = Full().layout(5, 5, block=2)
     assert listed(layout.crow_indices, layout.col_indices) == [(0, 0, 2), (0, 1, 2), (0, 2, 2)]
     assert (0, 2, 0) in listed(layout.full_crow_indices, layout.full_col_indices)
 
 
-class NoLooking(SlidingWindow):
-    def __call__(self, *positions: torch.Tensor) -> torch.Tensor:
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        SlidingWindow(8),
+        Local(5),
+        Global([3, 9]),
+        Documents.from_lengths([5, 30, 29]),
+        Padding([50, 3]),
+        Dilated(9, 3),
+        Dilated(3, 10),
+        Strided(3),
+        Strided(12),
+        Columns(12, 2),
+        RandomBlocks(3, block=3),
+        RandomBlocks(3, block=16, length=64),
+        PerHead([Causal(), Strided(7)]),
+        Fixed(8, 4),
+        longformer(64, 2),
+    ],
+    ids=repr,
+)
+def test_named_pattern_is_laid_out_without_looking_at_elements(
+    pattern: Pattern, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(*places: torch.Tensor) -> None:
         raise AssertionError("the layout looked at single elements")
 
-
-def test_named_pattern_is_laid_out_without_looking_at_elements() -> None:
-    assert len(NoLooking(8).layout(64, block=4).full_col_indices) == 15
+    want = pattern.mask(53, 64)
+    monkeypatch.setattr(layout_module, "_tile_masks", looked)
+    layout = pattern.layout(53, 64, block=4)
+    monkeypatch.undo()
+    assert torch.equal(layout.dense_mask(), want)
 
 
 class Even(Pattern):
@@ -136,7 +198,7 @@ class Even(Pattern):
 
 
 def test_pattern_with_nothing_but_a_rule_has_layouts() -> None:
-    assert_blocks(Even().layout(9, 14, block=(4, 1)), Form(Even(), lambda b, q, k: (q + k) % 2 == 0))
+    assert_blocks(Even().layout(9, 14, block=(4, 1)), Form(Even(), lambda b, h, q, k: (q + k) % 2 == 0))
 
 
 @pytest.mark.parametrize("elements", [1, 40])
@@ -201,6 +263,13 @@ def test_layout_tells_its_size() -> None:
         # row 0 sees 4 tokens' worth of everything: 8192 partial, and so do the others of column 0
         (Global(4), 2 * 8192 - 1, 0),
         (Documents.from_lengths([MILLION // 64] * 64), 0, 64 * 128**2),
+        # permuted: 1024 sequences of 1024 tokens
+        (Strided(1024), 0, 1024 * 8**2),
+        (Strided(1024) & Causal(), 1024 * 8, 1024 * 28),
+        # the window spans 9 blocks, the diagonal one of them, and the outermost holds a single key
+        (Dilated(257, 4), sum(min(row, 8) + 1 for row in range(8192)), 0),
+        # the blocks beside the diagonal; the diagonal itself; row and column 0
+        (longformer(128, 128), 2 * 8191 - 2, 8192 + 2 * 8191),
     ],
     ids=repr,
 )
@@ -211,14 +280,28 @@ def test_layout_of_a_million_tokens_has_the_blocks_one_can_count(
     assert (len(layout.col_indices), len(layout.full_col_indices)) == (partial, full)
 
 
+def test_bigbird_of_a_million_tokens_has_the_blocks_one_can_count() -> None:
+    layout = bigbird(128, radius=128, tokens=128, random=3, length=MILLION).layout(MILLION, block=128)
+    choices = torch.stack(RandomBlocks(3, 128, length=MILLION).choices(torch.arange(1, 8192)), dim=1)
+    row = torch.arange(1, 8192)[:, None]
+    new = (choices > 0) & (choices != row)  # neither in the global column nor the full diagonal
+    window = int((new & ((choices - row).abs() == 1)).sum())  # was partial, becomes full
+    assert len(layout.full_col_indices) == 8192 + 2 * 8191 + int(new.sum())
+    assert len(layout.col_indices) == 2 * 8191 - 2 - window
+
+
 def test_layout_of_a_million_tokens_needs_under_500_megabytes() -> None:
     pytest.importorskip("resource", reason="memory is read with the resource module, which Windows lacks")
     code = f"""
 import resource
-from tsparse import Causal, Global, SlidingWindow
+from tsparse import Causal, Global, SlidingWindow, Strided, bigbird, longformer
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 SlidingWindow(4096).layout({MILLION}, block=128)
 ((SlidingWindow(256) | Global(4)) & Causal()).layout({MILLION}, block=128)
+longformer(256, 4).layout({MILLION}, block=128)
+bigbird(64, 128, 64, 3, length={MILLION}).layout({MILLION}, block=128)
+(bigbird(128, 128, 64, 3) & Causal()).layout({MILLION}, block=128)
+(Strided(1024) & Causal()).layout({MILLION}, block=128)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     unit = 1 if sys.platform == "darwin" else 1024

@@ -35,7 +35,8 @@ def sparse_attention(
         softcap * tanh(scale * q.k / softcap) - slope * |q_position - k_position|
 
     is capped where `softcap` is given and lowered with distance where `alibi_slopes` are (`[H]` or `[B, H]`,
-    constants). Query i stands at position `layout.q_offset + i`, key j at j.
+    constants). Query i stands at position `layout.q_offset + i`, key j at j, whatever the layout's own order:
+    q, k and v are permuted for a layout with a `permutation`, and what is returned is restored.
 
     `backend="reference"` is dense attention with the layout's mask (memory N x M; it trains), `"gather"`
     visits the listed blocks only (memory linear in N; forward only so far), `"auto"` is gather.
@@ -67,7 +68,11 @@ def sparse_attention(
                 q_offset=layout.q_offset,
                 return_lse=return_lse,
             )
-        return gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
+        q, k, v = (layout.arrange(x) for x in (q, k, v))
+        out = gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
+        if isinstance(out, tuple):
+            return layout.restore(out[0]), layout.restore(out[1])
+        return layout.restore(out)
 
 
 def _autocast(x: Tensor) -> Tensor:

@@ -43,9 +43,10 @@ def attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """What `reference.attention` computes with `layout.dense_mask()`, without the N x M scores.
 
-    Called by `sparse_attention`, which describes the arguments and has checked them. Beside its result it
-    needs memory for one chunk, and in half precision for the output in float32. NaN in a key reaches only the
-    queries that see it; NaN in a value may reach every query whose blocks hold it.
+    Called by `sparse_attention`, which describes the arguments, has checked them and put them in the order of
+    the layout (`layout.arrange`). Beside its result it needs memory for one chunk, and in half precision for
+    the output in float32. NaN in a key reaches only the queries that see it; NaN in a value may reach every
+    query whose blocks hold it.
 
     Raises NotImplementedError if a gradient is wanted: it has no backward pass yet.
     """
@@ -121,7 +122,7 @@ def _distance(layout: BlockLayout, row: Tensor, listed: Tensor) -> Tensor:
     inside_q, inside_k = (torch.arange(width, device=row.device) for width in layout.block)
     q_idx = row[:, None] * layout.block[0] + inside_q + layout.q_offset
     kv_idx = (listed[..., None] * layout.block[1] + inside_k).flatten(1)
-    return (q_idx[:, :, None] - kv_idx[:, None, :]).abs()
+    return (layout.positions(q_idx)[:, :, None] - layout.positions(kv_idx)[:, None, :]).abs()
 
 
 def _chunks(layout: BlockLayout, batch: int, heads: int) -> Iterator[_Chunk]:

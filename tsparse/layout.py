@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .arguments import whole
-from .patterns import Pattern
+from .patterns import Pattern, block_diagonal
 from .runs import FULL, PARTIAL, UNDECIDED, Grid
 
 ELEMENTS_AT_ONCE = 1 << 22
@@ -45,6 +45,22 @@ class BlockLists:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Another order of the sequence: place p holds position `permutation[p]`; `pattern` is the rule there.
+
+    `inverse [N]` says at which place a position is.
+    """
+
+    permutation: Tensor
+    inverse: Tensor
+    pattern: Pattern
+
+    def to(self, device: torch.device) -> Order:
+        """This order on another device."""
+        return Order(self.permutation.to(device), self.inverse.to(device), self.pattern)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockLayout:
     """The blocks of one pattern at one size: partial ones (`crow_indices`, `col_indices`) and full ones.
@@ -68,6 +84,12 @@ class BlockLayout:
     query it has sees them all: past the last key it is partial, past the last query it may be full.
     Immutable; equality and hash by identity.
 
+    `Strided(s)` and `Strided(s) & Causal()` with as many queries as keys and no offset are laid out in
+    another `order` of the sequence, in which they are block-diagonal: place p of the lists, of `tile_masks`
+    and of `transposed()` holds position `permutation[p]`. `sparse_attention` permutes q, k and v and restores
+    what it returns; `dense_mask` is in the sequence's own order. Other layouts have None for both.
+    Source: Child et al., "Generating long sequences with sparse transformers", 2019.
+
     >>> from tsparse import Causal
     >>> layout = Causal().layout(8, block=2)
     >>> layout.crow_indices.tolist(), layout.full_crow_indices.tolist()
@@ -78,6 +100,7 @@ class BlockLayout:
     grid: Grid
     by_query: BlockLists
     by_key: BlockLists
+    order: Order | None = None
 
     @staticmethod
     def build(
@@ -96,17 +119,21 @@ class BlockLayout:
         head in its layout, whatever the number. `device` is where the lists are made and kept.
 
         Raises TypeError or ValueError for sizes that are not positive integers, for a pattern that is
-        defined for fewer positions, and for 2**31 blocks or more.
+        defined for fewer positions or tells another number of heads apart, and for 2**31 blocks or more.
         """
         n_kv = pattern.check_sizes(n_q, n_kv, q_offset)
-        if heads is not None:
-            whole("heads", heads, least=1)
+        if heads is not None and pattern.heads not in (1, whole("heads", heads, least=1)):
+            raise ValueError(
+                f"heads={heads} does not go with {pattern!r}, which is for {pattern.heads} heads"
+            )
         grid = Grid(n_q, n_kv, _block_size(block), q_offset, torch.empty(0, device=device).device)
-        runs = pattern.runs(grid)
+        order = _block_diagonal(pattern, grid)
+        arranged = pattern if order is None else order.pattern
+        runs = arranged.runs(grid).expand(pattern.batch, pattern.heads)
         batch, heads = runs.labels.shape[:2]  # B', H'
 
         undecided = runs.blocks(UNDECIDED)
-        some, every = _decide(pattern, grid, heads, undecided)
+        some, every = _decide(arranged, grid, heads, undecided)
         partial = torch.cat([runs.blocks(PARTIAL), undecided[some & ~every]])
         full = torch.cat([runs.blocks(FULL), undecided[every]])
         if n_kv % grid.block[1]:  # the last key block lacks keys
@@ -121,6 +148,7 @@ class BlockLayout:
             by_key=_lists(
                 _turn(partial, rows, columns), _turn(full, rows, columns), (batch, heads, columns, rows)
             ),
+            order=order,
         )
 
     def __repr__(self) -> str:
@@ -174,6 +202,11 @@ class BlockLayout:
     def device(self) -> torch.device:
         """Where the lists are."""
         return self.crow_indices.device
+
+    @property
+    def permutation(self) -> Tensor | None:
+        """Position of each place in the lists, `[N]`; None if they are in the order of the sequence."""
+        return None if self.order is None else self.order.permutation
 
     @property
     def crow_indices(self) -> Tensor:
@@ -235,6 +268,7 @@ class BlockLayout:
             mask[numbers // (rows * columns), numbers // columns % rows, :, numbers % columns] = masks[which]
         mask = mask.view(self.batch, self.heads, rows * block_q, columns * block_k)
         mask = mask[:, :, : self.n_q, : self.n_kv]
+        mask = self.restore(self.restore(mask).mT).mT
         return (mask[0, 0] if self.batch * self.heads == 1 else mask).contiguous()
 
     def tile_masks(self, b: Tensor, h: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,20 +279,50 @@ class BlockLayout:
         the end are not seen.
         """
         places = torch.broadcast_tensors(b, h, row, column)
-        masks, which = _tile_masks(self.pattern, self.grid, *(place.flatten() for place in places))
+        pattern = self.pattern if self.order is None else self.order.pattern
+        masks, which = _tile_masks(pattern, self.grid, *(place.flatten() for place in places))
         return masks, which.view(places[0].shape)
+
+    def arrange(self, x: Tensor) -> Tensor:
+        """`x [B, H, N, ...]` from the order of the sequence in the order of the lists."""
+        return x if self.order is None else x.index_select(2, self.order.permutation)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """`x [B, H, N, ...]` from the order of the lists in the order of the sequence."""
+        return x if self.order is None else x.index_select(2, self.order.inverse)
+
+    def positions(self, places: Tensor) -> Tensor:
+        """The positions in the sequence of places in the order of the lists; the same without permutation.
+
+        Places past the end, which the last block may have, are some position: nothing there is seen.
+        """
+        return places if self.order is None else self.order.permutation[places.clamp(max=self.n_q - 1)]
 
     def to(self, device: torch.device | str) -> BlockLayout:
         """This layout with its lists on another device."""
         target = torch.empty(0, device=device).device
-        by_query, by_key = self.by_query.to(target), self.by_key.to(target)
-        return replace(self, grid=replace(self.grid, device=target), by_query=by_query, by_key=by_key)
+        return replace(
+            self,
+            grid=replace(self.grid, device=target),
+            by_query=self.by_query.to(target),
+            by_key=self.by_key.to(target),
+            order=None if self.order is None else self.order.to(target),
+        )
 
     def _partial_tiles(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The numbers of the partial blocks with `tile_masks`, a bounded number at a time."""
         numbers = _number(self.crow_indices, self.col_indices, self.n_kv_blocks)
         for part in numbers.split(_at_once(self.grid)):
             yield part, *self.tile_masks(*_places(part, self.grid, self.heads))
+
+
+def _block_diagonal(pattern: Pattern, grid: Grid) -> Order | None:
+    """The order in which a strided pattern is block-diagonal, where there is one."""
+    found = block_diagonal(pattern, grid.n_q) if grid.n_q == grid.n_kv and grid.q_offset == 0 else None
+    if found is None:
+        return None
+    permutation = found[0].to(grid.device)
+    return Order(permutation, permutation.argsort(), found[1])
 
 
 def _block_size(block: object) -> tuple[int, int]:

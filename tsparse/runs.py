@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 EMPTY, PARTIAL, FULL, UNDECIDED = range(4)
@@ -121,12 +122,49 @@ class Runs:
         starts = torch.where(begins, position, n_columns).sort(dim=-1).values
         starts = starts[:, : int(begins.sum(dim=-1).max())]  # [B', K]
         labels = columns.gather(1, starts.clamp(max=n_columns - 1))
-        bounds = torch.nn.functional.pad(starts, (0, 1), value=n_columns)  # [B', K + 1]
+        bounds = F.pad(starts, (0, 1), value=n_columns)  # [B', K + 1]
         n_rows = rows.shape[1]
         return Runs(
             bounds[:, None, None, :].expand(-1, 1, n_rows, -1),
             torch.maximum(labels[:, None, None, :], rows[:, None, :, None]),  # EMPTY < PARTIAL < FULL
         )
+
+    @staticmethod
+    def from_blocks(numbers: Tensor, labels: Tensor, grid: Grid) -> Runs:
+        """Rows of single blocks, each with its label, and EMPTY between them.
+
+        `numbers [n]` are `row * C + column`, rising and each once, `labels [n]`. A row has twice as many runs
+        as the fullest row has blocks.
+        """
+        row, column = numbers // grid.columns, numbers % grid.columns
+        count = torch.bincount(row, minlength=grid.rows)
+        turn = torch.arange(len(row), device=grid.device) - (count.cumsum(0) - count)[row]  # in its row
+        most = int(count.max())
+        bounds = torch.full((grid.rows, 2 * most + 2), grid.columns, device=grid.device)
+        bounds[:, 0] = 0
+        bounds[row, 2 * turn + 1] = column
+        bounds[row, 2 * turn + 2] = column + 1
+        kinds = torch.full((grid.rows, 2 * most + 1), EMPTY, device=grid.device)
+        kinds[row, 2 * turn + 1] = labels
+        return Runs(bounds[None, None], kinds[None, None])
+
+    @staticmethod
+    def from_heads(heads: list[Runs]) -> Runs:
+        """One head after the other; each of `heads` has H' = 1."""
+        batch = max(runs.labels.shape[0] for runs in heads)
+        most = max(runs.labels.shape[-1] for runs in heads)
+        bounds, labels = [], []
+        for runs in heads:
+            short = most - runs.labels.shape[-1]
+            wide = runs.bounds[..., -1:].expand(*runs.bounds.shape[:-1], short)  # runs of length zero
+            bounds.append(torch.cat([runs.bounds, wide], dim=-1).expand(batch, -1, -1, -1))
+            labels.append(F.pad(runs.labels, (0, short), value=EMPTY).expand(batch, -1, -1, -1))
+        return Runs(torch.cat(bounds, dim=1), torch.cat(labels, dim=1))
+
+    def expand(self, batch: int, heads: int) -> Runs:
+        """The same for at least so many batch entries and heads: B' and H' as large as these, or larger."""
+        lead = torch.broadcast_shapes(self.labels.shape[:2], (batch, heads))
+        return Runs(self.bounds.expand(*lead, -1, -1), self.labels.expand(*lead, -1, -1))
 
     def __invert__(self) -> Runs:
         return Runs(self.bounds, self.labels.new_tensor(_NOT)[self.labels])

@@ -8,12 +8,20 @@ without looking at single elements. The rules work on positions: key k stands at
 
 from .bands import Causal, Full, Local, Prefix, SlidingWindow
 from .base import And, Not, Or, Pattern
+from .heads import PerHead
+from .named import bigbird, longformer
+from .random import RandomBlocks
+from .steps import Dilated, Strided, block_diagonal
+from .summaries import Columns, Fixed
 from .tables import Documents, Global, Padding
 
 __all__ = [
     "And",
     "Causal",
+    "Columns",
+    "Dilated",
     "Documents",
+    "Fixed",
     "Full",
     "Global",
     "Local",
@@ -21,6 +29,12 @@ __all__ = [
     "Or",
     "Padding",
     "Pattern",
+    "PerHead",
     "Prefix",
+    "RandomBlocks",
     "SlidingWindow",
+    "Strided",
+    "bigbird",
+    "block_diagonal",
+    "longformer",
 ]

@@ -24,6 +24,11 @@ class Pattern:
         return 1
 
     @property
+    def heads(self) -> int:
+        """Number of heads it tells apart; 1 if it is the same for all."""
+        return 1
+
+    @property
     def positions(self) -> int | None:
         """Number of positions it is defined for; None if for all."""
         return None
@@ -50,7 +55,7 @@ class Pattern:
         return torch.stack([b, h, q_idx, kv_idx], dim=1)
 
     def mask(self, n_q: int, n_kv: int | None = None, q_offset: int = 0) -> Tensor:
-        """The dense boolean mask, True = may attend: `[n_q, n_kv]`, or `[B, 1, n_q, n_kv]` if batches differ.
+        """The dense boolean mask, True = may attend: `[n_q, n_kv]`, or `[B, H, n_q, n_kv]` if those differ.
 
         For pictures and tests: it is as large as it says. `n_kv` defaults to `q_offset + n_q`.
         Raises TypeError or ValueError for sizes that are no positive integers or exceed the pattern's own.
@@ -58,12 +63,12 @@ class Pattern:
         n_kv = self.check_sizes(n_q, n_kv, q_offset)
         mask = self(
             torch.arange(self.batch)[:, None, None, None],
-            torch.zeros(1, dtype=torch.int64),
+            torch.arange(self.heads)[:, None, None],
             torch.arange(q_offset, q_offset + n_q)[:, None],
             torch.arange(n_kv),
         )
-        mask = mask.expand(self.batch, 1, n_q, n_kv)
-        return (mask[0, 0] if self.batch == 1 else mask).contiguous()
+        mask = mask.expand(self.batch, self.heads, n_q, n_kv)
+        return (mask[0, 0] if self.batch * self.heads == 1 else mask).contiguous()
 
     def layout(
         self,
@@ -110,17 +115,25 @@ class Pair(Pattern):
     right: Pattern
 
     def __post_init__(self) -> None:
-        sizes = {self.left.batch, self.right.batch} - {1}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"cannot combine a pattern for {self.left.batch} batch entries with one for "
-                f"{self.right.batch}: {self.left!r}, {self.right!r}"
-            )
+        for what, *sizes in (
+            ("batch entries", self.left.batch, self.right.batch),
+            ("heads", self.left.heads, self.right.heads),
+        ):
+            if len({*sizes} - {1}) > 1:
+                raise ValueError(
+                    f"cannot combine a pattern for {sizes[0]} {what} with one for {sizes[1]}: "
+                    f"{self.left!r}, {self.right!r}"
+                )
 
     @property
     def batch(self) -> int:
         """The larger of the two."""
         return max(self.left.batch, self.right.batch)
+
+    @property
+    def heads(self) -> int:
+        """The larger of the two."""
+        return max(self.left.heads, self.right.heads)
 
     @property
     def positions(self) -> int | None:
@@ -185,6 +198,11 @@ class Not(Pattern):
     def batch(self) -> int:
         """As of the inner pattern."""
         return self.inner.batch
+
+    @property
+    def heads(self) -> int:
+        """As of the inner pattern."""
+        return self.inner.heads
 
     @property
     def positions(self) -> int | None:

@@ -178,7 +178,7 @@ class Global(Pattern):
         queries = torch.arange(grid.q_offset, grid.q_offset + grid.n_q, device=grid.device)
         keys = torch.arange(grid.n_kv, device=grid.device)
         chosen = (self.chosen(b, positions).expand(self.batch, -1) for positions in (queries, keys))
-        return Runs.from_sides(*(_some_or_all(c, width) for c, width in zip(chosen, grid.block, strict=True)))
+        return Runs.from_sides(*(some_or_all(c, width) for c, width in zip(chosen, grid.block, strict=True)))
 
 
 def _look_up(table: Tensor, b: Tensor, position: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def _look_up(table: Tensor, b: Tensor, position: Tensor) -> Tensor:
     return table[position] if table.ndim == 1 else table[b, position]
 
 
-def _some_or_all(chosen: Tensor, width: int) -> Tensor:
+def some_or_all(chosen: Tensor, width: int) -> Tensor:
     """EMPTY, PARTIAL or FULL for each block of `width` entries of `chosen [B', n]`; the last may be short."""
     short = -chosen.shape[1] % width
     some = F.pad(chosen, (0, short), value=False).unflatten(1, (-1, width)).any(dim=-1)
