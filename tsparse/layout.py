@@ -14,35 +14,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from . import blocks
 from .arguments import whole
+from .blocks import BlockLists
 from .patterns import Pattern, block_diagonal
 from .runs import FULL, PARTIAL, UNDECIDED, Grid
-
-ELEMENTS_AT_ONCE = 1 << 22
-
-
-@dataclass(frozen=True, eq=False)
-class BlockLists:
-    """For each row of blocks its partial and its full blocks, rising.
-
-    The blocks of row r of batch entry b and head h are `col_indices[crow[b, h, r]:crow[b, h, r + 1]]`.
-    `crow_indices` is int32 `[B', H', R + 1]` with offsets into the one flat int32 `col_indices`; B' and H'
-    are 1 where all batch entries or all heads agree. `full_*` likewise.
-    """
-
-    crow_indices: Tensor
-    col_indices: Tensor
-    full_crow_indices: Tensor
-    full_col_indices: Tensor
-
-    def to(self, device: torch.device) -> BlockLists:
-        """These lists on another device."""
-        return BlockLists(
-            self.crow_indices.to(device),
-            self.col_indices.to(device),
-            self.full_crow_indices.to(device),
-            self.full_col_indices.to(device),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +109,7 @@ class BlockLayout:
         batch, heads = runs.labels.shape[:2]  # B', H'
 
         undecided = runs.blocks(UNDECIDED)
-        some, every = _decide(arranged, grid, heads, undecided)
+        some, every = blocks.decide(arranged, grid, heads, undecided)
         partial = torch.cat([runs.blocks(PARTIAL), undecided[some & ~every]])
         full = torch.cat([runs.blocks(FULL), undecided[every]])
         if n_kv % grid.block[1]:  # the last key block lacks keys
@@ -144,9 +120,11 @@ class BlockLayout:
         return BlockLayout(
             pattern,
             grid,
-            by_query=_lists(partial, full, (batch, heads, rows, columns)),
-            by_key=_lists(
-                _turn(partial, rows, columns), _turn(full, rows, columns), (batch, heads, columns, rows)
+            by_query=blocks.lists(partial, full, (batch, heads, rows, columns)),
+            by_key=blocks.lists(
+                blocks.turned(partial, rows, columns),
+                blocks.turned(full, rows, columns),
+                (batch, heads, columns, rows),
             ),
             order=order,
         )
@@ -262,7 +240,7 @@ class BlockLayout:
         mask = torch.zeros(
             self.batch * self.heads, rows, block_q, columns, block_k, dtype=torch.bool, device=self.device
         )
-        full = _number(self.full_crow_indices, self.full_col_indices, columns)
+        full = blocks.number(self.full_crow_indices, self.full_col_indices, columns)
         mask[full // (rows * columns), full // columns % rows, :, full % columns] = True
         for numbers, masks, which in self._partial_tiles():
             mask[numbers // (rows * columns), numbers // columns % rows, :, numbers % columns] = masks[which]
@@ -280,7 +258,7 @@ class BlockLayout:
         """
         places = torch.broadcast_tensors(b, h, row, column)
         pattern = self.pattern if self.order is None else self.order.pattern
-        masks, which = _tile_masks(pattern, self.grid, *(place.flatten() for place in places))
+        masks, which = blocks.tile_masks(pattern, self.grid, *(place.flatten() for place in places))
         return masks, which.view(places[0].shape)
 
     def arrange(self, x: Tensor) -> Tensor:
@@ -311,9 +289,9 @@ class BlockLayout:
 
     def _partial_tiles(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The numbers of the partial blocks with `tile_masks`, a bounded number at a time."""
-        numbers = _number(self.crow_indices, self.col_indices, self.n_kv_blocks)
-        for part in numbers.split(_at_once(self.grid)):
-            yield part, *self.tile_masks(*_places(part, self.grid, self.heads))
+        numbers = blocks.number(self.crow_indices, self.col_indices, self.n_kv_blocks)
+        for part in numbers.split(blocks.at_once(self.grid)):
+            yield part, *self.tile_masks(*blocks.places(part, self.grid, self.heads))
 
 
 def _block_diagonal(pattern: Pattern, grid: Grid) -> Order | None:
@@ -332,87 +310,3 @@ def _block_size(block: object) -> tuple[int, int]:
     if not isinstance(block, tuple | list) or len(block) != 2:
         raise TypeError(f"block must be an integer or (queries, keys), got {block!r}")
     return whole("block", block[0], least=1), whole("block", block[1], least=1)
-
-
-# A block is numbered ((b * H' + h) * R + row) * C + column: rising numbers walk row by row.
-
-
-def _places(numbers: Tensor, grid: Grid, heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Batch entry, head, row and column of numbered blocks."""
-    row, slot = numbers // grid.columns, numbers // (grid.columns * grid.rows)
-    return slot // heads, slot % heads, row % grid.rows, numbers % grid.columns
-
-
-def _number(crow_indices: Tensor, col_indices: Tensor, columns: int) -> Tensor:
-    """The numbers of listed blocks."""
-    counts = crow_indices.diff(dim=-1).flatten()
-    rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    return rows * columns + col_indices
-
-
-def _turn(numbers: Tensor, rows: int, columns: int) -> Tensor:
-    """The numbers that blocks have in the transposed grid."""
-    slot, row, column = numbers // (rows * columns), numbers // columns % rows, numbers % columns
-    return (slot * columns + column) * rows + row
-
-
-def _lists(partial: Tensor, full: Tensor, shape: tuple[int, int, int, int]) -> BlockLists:
-    """Lists of numbered blocks in a grid of `shape` (B', H', R, C)."""
-    return BlockLists(*_compress(partial, shape), *_compress(full, shape))
-
-
-def _compress(numbers: Tensor, shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
-    """`crow_indices [B', H', R + 1]` and `col_indices` of numbered blocks in any order."""
-    if len(numbers) >= 2**31:
-        raise ValueError(f"{len(numbers)} blocks are too many for int32 lists; take a larger block")
-    batch, heads, rows, columns = shape
-    numbers = numbers.sort().values
-    starts = torch.arange(batch * heads * rows + 1, device=numbers.device) * columns
-    crow = torch.searchsorted(numbers, starts, out_int32=True).unfold(0, rows + 1, rows)
-    return crow.reshape(batch, heads, rows + 1), (numbers % columns).int()
-
-
-def _at_once(grid: Grid) -> int:
-    """Number of blocks that may be looked into together."""
-    return max(1, ELEMENTS_AT_ONCE // (grid.block[0] * grid.block[1]))
-
-
-def _decide(pattern: Pattern, grid: Grid, heads: int, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether some and whether all elements of numbered blocks are seen."""
-    some, every = torch.empty(2, len(numbers), dtype=torch.bool, device=grid.device)
-    for start in range(0, len(numbers), _at_once(grid)):
-        part = slice(start, start + _at_once(grid))
-        b, h, row, column = _places(numbers[part], grid, heads)
-        masks, which = _tile_masks(pattern, grid, b, h, row, column)
-        seen = masks.sum(dim=(1, 2))[which]
-        n_q, n_kv = _sizes(grid, row, column)
-        some[part], every[part] = seen > 0, seen == n_q * n_kv
-    return some, every
-
-
-def _sizes(grid: Grid, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
-    """How many queries and keys blocks have."""
-    n_q = (grid.n_q - row * grid.block[0]).clamp(max=grid.block[0])
-    return n_q, (grid.n_kv - column * grid.block[1]).clamp(max=grid.block[1])
-
-
-def _tile_masks(
-    pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, column: Tensor
-) -> tuple[Tensor, Tensor]:
-    """See `BlockLayout.tile_masks`. The pattern is asked once for all blocks with the same fingerprint."""
-    (block_q, block_k), device = grid.block, grid.device
-    start_q, start_k = row * block_q + grid.q_offset, column * block_k
-    n_q, n_kv = _sizes(grid, row, column)
-    fingerprint = pattern.fingerprint(b, h, start_q, start_k, grid.block)
-    fingerprint = torch.cat([fingerprint, n_q[:, None], n_kv[:, None]], dim=1)
-    kinds, which = fingerprint.unique(dim=0, return_inverse=True)
-    one = torch.empty(len(kinds), dtype=torch.int64, device=device)
-    one[which] = torch.arange(len(which), device=device)  # some block of each kind
-
-    inside_q, inside_k = (torch.arange(width, device=device) for width in grid.block)
-    n_q, n_kv = n_q[one, None], n_kv[one, None]
-    q_idx = start_q[one, None] + torch.minimum(inside_q, n_q - 1)  # past the end: the last one that exists
-    kv_idx = start_k[one, None] + torch.minimum(inside_k, n_kv - 1)
-    places = b[one, None, None], h[one, None, None], q_idx[:, :, None], kv_idx[:, None, :]
-    seen = pattern(*(place.int() for place in places))  # int32 is twice as fast
-    return seen & (inside_q < n_q)[:, :, None] & (inside_k < n_kv)[:, None, :], which
