@@ -29,10 +29,10 @@ from tsparse import (
     SlidingWindow,
     Strided,
     bigbird,
+    blocks,
     longformer,
 )
-from tsparse import layout as layout_module
-from tsparse.layout import BlockLists
+from tsparse.blocks import BlockLists
 
 MILLION = 1_048_576
 
@@ -56,12 +56,12 @@ def assert_blocks(layout: BlockLayout, form: Form) -> None:
     assert listed(layout.crow_indices, layout.col_indices) == partial
     assert listed(layout.full_crow_indices, layout.full_col_indices) == full
     turned = layout.transposed()
-    for crow, col, blocks in (
+    for crow, col, found in (
         (turned.crow_indices, turned.col_indices, partial),
         (turned.full_crow_indices, turned.full_col_indices, full),
     ):
         assert crow.shape[-1] == layout.n_kv_blocks + 1
-        assert listed(crow, col) == sorted((slot, column, row) for slot, row, column in blocks)
+        assert listed(crow, col) == sorted((slot, column, row) for slot, row, column in found)
     assert torch.equal(layout.dense_mask(), mask[0, 0] if mask.shape[:2] == (1, 1) else mask)
 
 
@@ -182,7 +182,7 @@ def test_named_pattern_is_laid_out_without_looking_at_elements(
         raise AssertionError("the layout looked at single elements")
 
     want = pattern.mask(53, 64)
-    monkeypatch.setattr(layout_module, "_tile_masks", looked)
+    monkeypatch.setattr(blocks, "tile_masks", looked)
     layout = pattern.layout(53, 64, block=4)
     monkeypatch.undo()
     assert torch.equal(layout.dense_mask(), want)
@@ -205,7 +205,7 @@ def test_pattern_with_nothing_but_a_rule_has_layouts() -> None:
 def test_undecided_blocks_are_looked_at_in_bounded_chunks(
     elements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout_module, "ELEMENTS_AT_ONCE", elements)
+    monkeypatch.setattr(blocks, "ELEMENTS_AT_ONCE", elements)
     form = forms.documents([3, 1, 2, 2, 0] * 8) & forms.causal()
     assert_blocks(form.pattern.layout(40, block=(4, 5)), form)
 
