@@ -217,16 +217,6 @@ def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.Mon
     assert seen.bytes <= q.untyped_storage().nbytes()
 
 
-def test_wanting_a_gradient_is_refused_with_the_way_out() -> None:
-    q, k, v = tensors(8, 8)
-    layout = Causal().layout(8, block=4)
-    with pytest.raises(NotImplementedError, match=r'backend="reference".*torch\.no_grad\(\)'):
-        sparse_attention(q, k, v.requires_grad_(), layout)
-    with torch.no_grad():
-        out = sparse_attention(q, k, v, layout)
-    torch.testing.assert_close(out, sparse_attention(q, k, v, layout, backend="reference").detach())
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gather_works_on_a_gpu() -> None:

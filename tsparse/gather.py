@@ -5,17 +5,19 @@ many partial and full blocks are computed together, at most `SCORES_AT_ONCE` sco
 tiles, one matrix product, mask, softmax, one matrix product. A row with more keys than that has several
 pieces, one after the other, that go on from the largest score and the sum so far, as in FlashAttention
 (Dao et al., 2022, algorithm 1); so a token that sees everything costs no padding.
+The backward pass walks the same chunks and computes their scores once more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .layout import BlockLayout
 
@@ -30,6 +32,11 @@ class _Chunk(NamedTuple):
     partial: Tensor  # [n, p] key blocks
     full: Tensor  # [n, f] key blocks
 
+    @property
+    def listed(self) -> Tensor:
+        """`[n, m]` all key blocks, m = p + f."""
+        return torch.cat([self.partial, self.full], dim=1)
+
 
 def attention(
     q: Tensor,
@@ -43,48 +50,82 @@ def attention(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """What `reference.attention` computes with `layout.dense_mask()`, without the N x M scores.
 
-    Called by `sparse_attention`, which describes the arguments and has checked them. Beside its result it
-    needs memory for one chunk, and in half precision for the output in float32. NaN in a key reaches only the
-    queries that see it; NaN in a value may reach every query whose blocks hold it.
-
-    Raises NotImplementedError if a gradient is wanted: it has no backward pass yet.
+    Called by `sparse_attention`, which describes the arguments and has checked them. Beside its inputs and
+    results a pass needs memory for one chunk, and in half precision for the results in float32.
+    Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
+    reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
+    everything whose blocks hold it.
     """
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
-        raise NotImplementedError(
-            'backend="gather" has no backward pass yet: use backend="reference" (dense, memory N x M) to '
-            "train, or wrap the call in torch.no_grad() to only evaluate"
-        )
-    batch, heads, n_q, _ = q.shape
+    out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
+    return (out, lse) if return_lse else out
+
+
+class _Attention(torch.autograd.Function):
+    """Keeps q, k, v, out and lse for the backward pass, which computes the scores once more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        layout: BlockLayout,
+        scale: float,
+        alibi_slopes: Tensor | None,
+        softcap: float | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Output and lse."""
+        ctx.rule = layout, scale, alibi_slopes, softcap
+        ctx.set_materialize_grads(False)
+        out, lse = _forward(q, k, v, *ctx.rule)
+        ctx.save_for_backward(q, k, v, out, lse)
+        return out, lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of q, k and v."""
+        q, k, v, out, lse = ctx.saved_tensors
+        return *_backward(q, k, v, out, lse, dout, dlse, *ctx.rule), None, None, None, None
+
+
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    layout: BlockLayout,
+    scale: float,
+    alibi_slopes: Tensor | None,
+    softcap: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Output and lse."""
+    batch, heads = q.shape[:2]
     work = torch.promote_types(q.dtype, torch.float32)
-    (block_q, block_k), rows, columns = layout.block, layout.n_q_blocks, layout.n_kv_blocks
-    q_tiles, k_tiles, v_tiles = _tiles(q, block_q), _tiles(k, block_k), _tiles(v, block_k)
+    q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
     slopes = None if alibi_slopes is None else alibi_slopes.to(work).expand(batch, heads).flatten()
 
     # of each query: the largest score so far, the sum of exp(score - largest), and that sum with the values
-    m_i = torch.full((len(q_tiles), block_q), -math.inf, dtype=work, device=q.device)
+    m_i = torch.full(q_tiles.shape[:2], -math.inf, dtype=work, device=q.device)
     l_i = torch.zeros_like(m_i)
-    acc = torch.zeros(len(q_tiles), block_q, v.shape[-1], dtype=work, device=q.device)
+    acc = torch.zeros(*m_i.shape, v.shape[-1], dtype=work, device=q.device)
 
-    for row, partial, full in _chunks(layout, batch, heads):
+    # which blocks
+    for chunk in _chunks(layout, batch, heads):
+        row, tiles = chunk.row, _tiles_of(chunk, layout, heads, k.shape[1])
+
         # load
-        b, h, r = row // (heads * rows), row // rows % heads, row % rows
-        shelf = (b * k.shape[1] + h // (heads // k.shape[1])) * columns  # where the tiles of its head begin
-        listed = torch.cat([partial, full], dim=1)  # [n, p + f]
-        queries = _pick(q_tiles, row[:, None], work)  # [n, block_q, D]
-        keys, values = (_pick(x, shelf[:, None] + listed, work) for x in (k_tiles, v_tiles))
+        queries = _pick(q_tiles, row[:, None], work).mul_(scale)  # [n, block_q, D]
+        keys, values = _pick(k_tiles, tiles, work), _pick(v_tiles, tiles, work)  # [n, m * block_k, D]
 
         # score
-        scores = torch.bmm(queries.mul_(scale), keys.mT)  # [n, block_q, (p + f) * block_k]
+        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
         if softcap is not None:
             scores.div_(softcap).tanh_().mul_(softcap)
         if slopes is not None:
-            scores.sub_(slopes[row // rows][:, None, None] * _distance(layout, r, listed))
+            _lower(scores, slopes, chunk, layout)
 
         # mask
-        if p := partial.shape[1]:
-            masks, which = layout.tile_masks(b[:, None], h[:, None], r[:, None], partial)
-            hidden = (~masks)[which].transpose(1, 2)  # [n, block_q, p, block_k]
-            scores[:, :, : p * block_k].unflatten(2, (p, block_k)).masked_fill_(hidden, -math.inf)  # in place
+        _hide(scores, chunk, layout, heads)
 
         # update
         m_old, m_new = m_i[row], torch.maximum(m_i[row], scores.amax(dim=-1))
@@ -97,16 +138,129 @@ def attention(
 
     # store
     out = acc.div_(l_i.masked_fill(l_i == 0, 1.0)[..., None])
-    out = out.view(batch, heads, -1, v.shape[-1])[:, :, :n_q].to(q.dtype).contiguous()
-    if not return_lse:
-        return out
-    return out, (m_i + l_i.log()).view(batch, heads, -1)[:, :, :n_q].contiguous()
+    return _whole(out, q).to(q.dtype), _whole(m_i + l_i.log(), q)
 
 
-def _tiles(x: Tensor, block: int) -> Tensor:
-    """`[B, H, N, D]` as tiles `[B * H * blocks, block, D]`, the last one padded with zeros."""
+def _backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    dout: Tensor | None,
+    dlse: Tensor | None,
+    layout: BlockLayout,
+    scale: float,
+    alibi_slopes: Tensor | None,
+    softcap: float | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, k and v, from those of the output and of lse.
+
+    With p = exp(score - lse) it is dscore = p * (dout.v - delta), where delta = out.dout - dlse.
+    Source: Dao et al., 2022, appendix B.2.
+    """
+    batch, heads = q.shape[:2]
+    work = torch.promote_types(q.dtype, torch.float32)
+    q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
+    slopes = None if alibi_slopes is None else alibi_slopes.to(work).expand(batch, heads).flatten()
+
+    dout = torch.zeros_like(out) if dout is None else dout
+    delta = (out.to(work) * dout).sum(dim=-1)  # [B, H, N]
+    delta = (delta if dlse is None else delta - dlse).masked_fill(lse == -math.inf, 0.0)
+    reach = lse.masked_fill(lse == -math.inf, math.inf)  # nothing seen: every exp is 0, not NaN
+    dout_tiles = _tiles(dout, layout.block[0])
+    reach = _tiles(reach[..., None], layout.block[0], math.inf)  # [B * H * R, block_q, 1]
+    delta = _tiles(delta[..., None], layout.block[0])  # [B * H * R, block_q, 1]
+    dq, dk, dv = (torch.zeros_like(x, dtype=work) for x in (q_tiles, k_tiles, v_tiles))
+
+    # which blocks
+    for chunk in _chunks(layout, batch, heads):
+        row, tiles = chunk.row, _tiles_of(chunk, layout, heads, k.shape[1])
+
+        # load
+        queries = _pick(q_tiles, row[:, None], work).mul_(scale)  # [n, block_q, D]
+        keys, values = _pick(k_tiles, tiles, work), _pick(v_tiles, tiles, work)  # [n, m * block_k, D]
+        douts = _pick(dout_tiles, row[:, None], work)  # [n, block_q, Dv]
+
+        # score
+        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
+        if softcap is not None:
+            bend = scores.div_(softcap).tanh_().square().neg_().add_(1.0)  # how steep the cap is here
+            scores.mul_(softcap)
+        if slopes is not None:
+            _lower(scores, slopes, chunk, layout)
+
+        # mask
+        _hide(scores, chunk, layout, heads)
+
+        # update
+        p = scores.sub_(reach[row]).exp_()
+        _add(dv, tiles, torch.bmm(p.mT, douts))
+        dscores = torch.bmm(douts, values.mT).sub_(delta[row]).mul_(p)
+        if softcap is not None:
+            dscores.mul_(bend)
+        _add(dk, tiles, torch.bmm(dscores.mT, queries))
+        _add(dq, row[:, None], torch.bmm(dscores, keys))
+
+    # store
+    return _whole(dq.mul_(scale), q).to(q.dtype), _whole(dk, k).to(k.dtype), _whole(dv, v).to(v.dtype)
+
+
+def _all_tiles(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v as `_tiles`."""
+    block_q, block_k = layout.block
+    return _tiles(q, block_q), _tiles(k, block_k), _tiles(v, block_k)
+
+
+def _whole(tiles: Tensor, like: Tensor) -> Tensor:
+    """Tiles back as `[B, H, N, ...]`, with B, H and N of `like`; the padding is dropped."""
+    batch, heads, n = like.shape[:3]
+    return tiles.view(batch, heads, -1, *tiles.shape[2:])[:, :, :n].contiguous()
+
+
+def _tiles_of(chunk: _Chunk, layout: BlockLayout, heads: int, kv_heads: int) -> Tensor:
+    """Which tiles of k and v the listed blocks are, `[n, m]`: those of the head that each head shares."""
+    b, h, _ = _places(chunk.row, layout, heads)
+    shelf = (b * kv_heads + h // (heads // kv_heads)) * layout.n_kv_blocks  # where the tiles of a head begin
+    return shelf[:, None] + chunk.listed
+
+
+def _places(row: Tensor, layout: BlockLayout, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch entry, head and row of blocks in its head."""
+    rows = layout.n_q_blocks
+    return row // (heads * rows), row // rows % heads, row % rows
+
+
+def _lower(scores: Tensor, slopes: Tensor, chunk: _Chunk, layout: BlockLayout) -> None:
+    """Lower scores with the distance; `slopes [B * H]`."""
+    rows = layout.n_q_blocks
+    distance = _distance(layout, chunk.row % rows, chunk.listed)
+    scores.sub_(slopes[chunk.row // rows][:, None, None] * distance)
+
+
+def _hide(scores: Tensor, chunk: _Chunk, layout: BlockLayout, heads: int) -> None:
+    """Fill scores that the pattern hides with -inf; they are in the partial blocks, which come first."""
+    if p := chunk.partial.shape[1]:
+        b, h, r = (place[:, None] for place in _places(chunk.row, layout, heads))
+        masks, which = layout.tile_masks(b, h, r, chunk.partial)
+        hidden = (~masks)[which].transpose(1, 2)  # [n, block_q, p, block_k]
+        block_k = layout.block[1]
+        scores[:, :, : p * block_k].unflatten(2, (p, block_k)).masked_fill_(hidden, -math.inf)  # in place
+
+
+def _add(tiles: Tensor, index: Tensor, more: Tensor) -> None:
+    """Add `more [n, m * block, D]` to the tiles `index [n, m]`, one after the other where one repeats."""
+    more = more.view(-1, *tiles.shape[1:])
+    if tiles.is_cuda:
+        tiles.index_put_((index.flatten(),), more, accumulate=True)  # index_add_ adds in any order there
+    else:
+        tiles.index_add_(0, index.flatten(), more)
+
+
+def _tiles(x: Tensor, block: int, padding: float = 0.0) -> Tensor:
+    """`[B, H, N, D]` as tiles `[B * H * blocks, block, D]`, the last one filled up with `padding`."""
     missing = -x.shape[2] % block
-    whole = F.pad(x, (0, 0, 0, missing)) if missing else x  # padding by nothing would copy
+    whole = F.pad(x, (0, 0, 0, missing), value=padding) if missing else x  # padding by nothing would copy
     return whole.reshape(-1, block, x.shape[3])
 
 
