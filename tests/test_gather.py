@@ -1,6 +1,7 @@
 """backend="gather": what the reference computes, without ever making the N x M scores."""
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -215,6 +216,41 @@ def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.Mon
     with LargestTensor() as seen:
         sparse_attention(q, k, v, layout, backend="gather")
     assert seen.bytes <= q.untyped_storage().nbytes()
+
+
+class Counted(Causal):
+    """Causal, counting how many elements it was asked for."""
+
+    asked = 0
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        seen = super().__call__(b, h, q_idx, kv_idx)
+        type(self).asked += seen.numel()
+        return seen
+
+
+def test_a_pattern_is_asked_once_for_all_heads_and_batch_entries_and_for_all_calls() -> None:
+    q, k, v = tensors(64, 64)
+    layout = Counted().layout(64, block=8)
+    Counted.asked = 0
+    first = sparse_attention(q, k, v, layout, backend="gather")
+    assert 0 < Counted.asked <= 8 * 8 * 8  # one block of each row of blocks at most
+    Counted.asked = 0
+    assert torch.equal(sparse_attention(q, k, v, layout, backend="gather"), first)
+    assert Counted.asked == 0
+
+
+def test_what_is_kept_with_a_layout_serves_any_number_of_heads_and_goes_with_it() -> None:
+    layout = Causal().layout(12, block=4)
+    for batch, heads, kv_heads in ((1, 4, 4), (3, 4, 2), (2, 2, 1)):
+        q, k, v = tensors(12, 12, batch, heads, kv_heads)
+        want = reference.attention(q, k, v, layout.dense_mask())
+        torch.testing.assert_close(sparse_attention(q, k, v, layout, backend="gather"), want)
+    gone = weakref.ref(layout)
+    del layout
+    assert gone() is None
 
 
 @pytest.mark.gpu

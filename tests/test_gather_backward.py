@@ -183,7 +183,7 @@ def test_error_of_gradients_is_no_worse_than_pytorch_at_that_dtype(dtype: torch.
     )
     ours = of(lambda q, k, v: sparse_attention(q, k, v, layout, backend="gather"), dtype)
     for got, peer, want in zip(ours, pytorch, exact, strict=True):
-        rounding = 2 * torch.finfo(dtype).eps * want.abs().max()
+        rounding = 4 * torch.finfo(dtype).eps * want.abs().max()
         assert (got - want).abs().max() <= (peer - want).abs().max() + rounding
 
 
