@@ -21,7 +21,7 @@ from tsparse import (
     Padding,
     Pattern,
     SlidingWindow,
-    gather,
+    chunks,
     reference,
     sparse_attention,
 )
@@ -102,8 +102,8 @@ def test_heads_and_batch_entries_may_have_layouts_of_their_own() -> None:
 def test_long_rows_in_pieces_give_the_same(
     keys_at_once: int, scores_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "KEYS_AT_ONCE", keys_at_once)
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", scores_at_once)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", scores_at_once)
     q, k, v = tensors(40, 40, batch=2)
     for pattern in (Causal() & Padding([40, 11]), SlidingWindow(6) | Global([0, 9, 30]), ~Causal()):
         layout = pattern.layout(40, block=4)
@@ -113,7 +113,7 @@ def test_long_rows_in_pieces_give_the_same(
 
 
 def test_pieces_of_very_different_scores_merge_without_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "KEYS_AT_ONCE", 4)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 4)
     q, k, v = tensors(12, 12)
     q, k = q * 30, k * torch.linspace(1, 30, 12)[:, None]
     got = sparse_attention(q, k, v, Full().layout(12, block=4), return_lse=True, backend="gather")
@@ -210,7 +210,8 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", 1 << 13)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 1 << 8)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 13)
     q, k, v = tensors(2048, 2048, batch=1, heads=1, kv_heads=1, dtype=torch.float32)
     layout = (SlidingWindow(64) | Global([0, 1000])).layout(2048, block=16)
     with LargestTensor() as seen:

@@ -15,7 +15,7 @@ from tsparse import (
     Global,
     Padding,
     SlidingWindow,
-    gather,
+    chunks,
     reference,
     sparse_attention,
 )
@@ -84,8 +84,8 @@ def test_gradients_of_heads_and_batch_entries_with_layouts_of_their_own() -> Non
 def test_gradients_of_long_rows_in_pieces(
     keys_at_once: int, scores_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "KEYS_AT_ONCE", keys_at_once)
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", scores_at_once)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", scores_at_once)
     q, k, v = tensors(40, 40, batch=2)
     for pattern in (Causal() & Padding([40, 11]), SlidingWindow(6) | Global([0, 9, 30]), ~Causal()):
         layout = pattern.layout(40, block=4)
@@ -198,7 +198,8 @@ def test_inference_keeps_nothing_for_a_backward_pass() -> None:
 
 
 def test_training_makes_no_tensor_larger_than_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", 1 << 13)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 1 << 8)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 13)
     q, k, v = tensors(2048, 2048, batch=1, heads=1, kv_heads=1, dtype=torch.float32)
     layout = (SlidingWindow(64) | Global([0, 1000])).layout(2048, block=16)
     with LargestTensor() as seen:
