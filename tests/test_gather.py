@@ -1,6 +1,7 @@
 """backend="gather": what the reference computes, without ever making the N x M scores."""
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from tsparse import (
     Padding,
     Pattern,
     SlidingWindow,
-    gather,
+    chunks,
     reference,
     sparse_attention,
 )
@@ -101,8 +102,8 @@ def test_heads_and_batch_entries_may_have_layouts_of_their_own() -> None:
 def test_long_rows_in_pieces_give_the_same(
     keys_at_once: int, scores_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gather, "KEYS_AT_ONCE", keys_at_once)
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", scores_at_once)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", scores_at_once)
     q, k, v = tensors(40, 40, batch=2)
     for pattern in (Causal() & Padding([40, 11]), SlidingWindow(6) | Global([0, 9, 30]), ~Causal()):
         layout = pattern.layout(40, block=4)
@@ -112,7 +113,7 @@ def test_long_rows_in_pieces_give_the_same(
 
 
 def test_pieces_of_very_different_scores_merge_without_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "KEYS_AT_ONCE", 4)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 4)
     q, k, v = tensors(12, 12)
     q, k = q * 30, k * torch.linspace(1, 30, 12)[:, None]
     got = sparse_attention(q, k, v, Full().layout(12, block=4), return_lse=True, backend="gather")
@@ -209,7 +210,8 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "SCORES_AT_ONCE", 1 << 13)
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 1 << 8)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 13)
     q, k, v = tensors(2048, 2048, batch=1, heads=1, kv_heads=1, dtype=torch.float32)
     layout = (SlidingWindow(64) | Global([0, 1000])).layout(2048, block=16)
     with LargestTensor() as seen:
@@ -217,14 +219,39 @@ def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.Mon
     assert seen.bytes <= q.untyped_storage().nbytes()
 
 
-def test_wanting_a_gradient_is_refused_with_the_way_out() -> None:
-    q, k, v = tensors(8, 8)
-    layout = Causal().layout(8, block=4)
-    with pytest.raises(NotImplementedError, match=r'backend="reference".*torch\.no_grad\(\)'):
-        sparse_attention(q, k, v.requires_grad_(), layout)
-    with torch.no_grad():
-        out = sparse_attention(q, k, v, layout)
-    torch.testing.assert_close(out, sparse_attention(q, k, v, layout, backend="reference").detach())
+class Counted(Causal):
+    """Causal, counting how many elements it was asked for."""
+
+    asked = 0
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        seen = super().__call__(b, h, q_idx, kv_idx)
+        type(self).asked += seen.numel()
+        return seen
+
+
+def test_a_pattern_is_asked_once_for_all_heads_and_batch_entries_and_for_all_calls() -> None:
+    q, k, v = tensors(64, 64)
+    layout = Counted().layout(64, block=8)
+    Counted.asked = 0
+    first = sparse_attention(q, k, v, layout, backend="gather")
+    assert 0 < Counted.asked <= 8 * 8 * 8  # one block of each row of blocks at most
+    Counted.asked = 0
+    assert torch.equal(sparse_attention(q, k, v, layout, backend="gather"), first)
+    assert Counted.asked == 0
+
+
+def test_what_is_kept_with_a_layout_serves_any_number_of_heads_and_goes_with_it() -> None:
+    layout = Causal().layout(12, block=4)
+    for batch, heads, kv_heads in ((1, 4, 4), (3, 4, 2), (2, 2, 1)):
+        q, k, v = tensors(12, 12, batch, heads, kv_heads)
+        want = reference.attention(q, k, v, layout.dense_mask())
+        torch.testing.assert_close(sparse_attention(q, k, v, layout, backend="gather"), want)
+    gone = weakref.ref(layout)
+    del layout
+    assert gone() is None
 
 
 @pytest.mark.gpu

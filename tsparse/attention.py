@@ -38,15 +38,16 @@ def sparse_attention(
     constants). Query i stands at position `layout.q_offset + i`, key j at j, whatever the layout's own order:
     q, k and v are permuted for a layout with a `permutation`, and what is returned is restored.
 
-    `backend="reference"` is dense attention with the layout's mask (memory N x M; it trains), `"gather"`
-    visits the listed blocks only (memory linear in N; forward only so far), `"auto"` is gather.
+    `backend="reference"` is dense attention with the layout's mask (memory N x M), `"gather"` visits
+    the listed blocks only (memory linear in N), `"auto"` is gather. All have gradients to q, k and v.
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
-    gets output 0 and lse -inf. Under autocast q, k and v are cast as PyTorch's own attention casts them.
+    gets output 0, lse -inf and zero gradients. Under autocast q, k and v are cast as PyTorch's own attention
+    casts them.
 
     Raises TypeError or ValueError naming the argument that does not fit, NotImplementedError for a backend
-    that is not built yet and where a gradient is wanted of one that has none.
+    that is not built yet.
     """
     q, k, v = (_autocast(x) for x in (q, k, v))
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)

@@ -1,34 +1,25 @@
 """Block-sparse attention in PyTorch: gather the blocks a layout lists, attend, next. Memory linear in N.
 
-The work is cut into *pieces*: one query block with up to `KEYS_AT_ONCE` keys of its row. Pieces with equally
-many partial and full blocks are computed together, at most `SCORES_AT_ONCE` scores at a time: gather
-tiles, one matrix product, mask, softmax, one matrix product. A row with more keys than that has several
-pieces, one after the other, that go on from the largest score and the sum so far, as in FlashAttention
-(Dao et al., 2022, algorithm 1); so a token that sees everything costs no padding.
+The work comes in chunks that fit the cache, see `chunks.py`: load tiles, one matrix product, mask, softmax,
+one matrix product. A row of blocks with many keys is in several chunks, one after the other, each of which
+joins its output and lse to what is there, weighed by the sums of exponentials. The backward pass (Dao et al.,
+"FlashAttention", 2022, algorithm 4) walks the same chunks and computes their scores once more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from .chunks import Chunk, chunks
 from .layout import BlockLayout
 
-KEYS_AT_ONCE = 1024
-SCORES_AT_ONCE = 1 << 22
-
-
-class _Chunk(NamedTuple):
-    """n pieces that look alike: the p partial key blocks of each, then its full ones."""
-
-    row: Tensor  # [n] rows of blocks, counted through batch entries and heads: (b * H + h) * R + r
-    partial: Tensor  # [n, p] key blocks
-    full: Tensor  # [n, f] key blocks
+LOG2E = 1 / math.log(2)  # scores are multiplied by it, since exp2 is several times faster than exp
 
 
 def attention(
@@ -44,77 +35,219 @@ def attention(
     """What `reference.attention` computes with `layout.dense_mask()`, without the N x M scores.
 
     Called by `sparse_attention`, which describes the arguments, has checked them and put them in the order of
-    the layout (`layout.arrange`). Beside its result it needs memory for one chunk, and in half precision for
-    the output in float32. NaN in a key reaches only the queries that see it; NaN in a value may reach every
-    query whose blocks hold it.
-
-    Raises NotImplementedError if a gradient is wanted: it has no backward pass yet.
+    the layout (`layout.arrange`). Beside its inputs and results a pass needs memory for one chunk, and in
+    half precision for the results in float32.
+    Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
+    reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
+    everything whose blocks hold it.
     """
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
-        raise NotImplementedError(
-            'backend="gather" has no backward pass yet: use backend="reference" (dense, memory N x M) to '
-            "train, or wrap the call in torch.no_grad() to only evaluate"
-        )
-    batch, heads, n_q, _ = q.shape
+    out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
+    return (out, lse) if return_lse else out
+
+
+class _Attention(torch.autograd.Function):
+    """Keeps q, k, v, out and lse for the backward pass, which computes the scores once more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        layout: BlockLayout,
+        scale: float,
+        alibi_slopes: Tensor | None,
+        softcap: float | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Output and lse."""
+        ctx.rule = layout, scale, alibi_slopes, softcap
+        ctx.set_materialize_grads(False)
+        out, lse = _forward(q, k, v, *ctx.rule)
+        ctx.save_for_backward(q, k, v, out, lse)
+        return out, lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of q, k and v."""
+        q, k, v, out, lse = ctx.saved_tensors
+        return *_backward(q, k, v, out, lse, dout, dlse, *ctx.rule), None, None, None, None
+
+
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    layout: BlockLayout,
+    scale: float,
+    alibi_slopes: Tensor | None,
+    softcap: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Output and lse."""
     work = torch.promote_types(q.dtype, torch.float32)
-    (block_q, block_k), rows, columns = layout.block, layout.n_q_blocks, layout.n_kv_blocks
-    q_tiles, k_tiles, v_tiles = _tiles(q, block_q), _tiles(k, block_k), _tiles(v, block_k)
-    slopes = None if alibi_slopes is None else alibi_slopes.to(work).expand(batch, heads).flatten()
+    q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
 
-    # of each query: the largest score so far, the sum of exp(score - largest), and that sum with the values
-    m_i = torch.full((len(q_tiles), block_q), -math.inf, dtype=work, device=q.device)
-    l_i = torch.zeros_like(m_i)
-    acc = torch.zeros(len(q_tiles), block_q, v.shape[-1], dtype=work, device=q.device)
+    out = torch.zeros(*q_tiles.shape[:2], v.shape[-1], dtype=work, device=q.device)
+    lse = torch.full(q_tiles.shape[:2], -math.inf, dtype=work, device=q.device)  # to the base 2
 
-    for row, partial, full in _chunks(layout, batch, heads):
+    # which blocks
+    for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
+        row = chunk.row
+
         # load
-        b, h, r = row // (heads * rows), row // rows % heads, row % rows
-        shelf = (b * k.shape[1] + h // (heads // k.shape[1])) * columns  # where the tiles of its head begin
-        listed = torch.cat([partial, full], dim=1)  # [n, p + f]
-        queries = _pick(q_tiles, row[:, None], work)  # [n, block_q, D]
-        keys, values = (_pick(x, shelf[:, None] + listed, work) for x in (k_tiles, v_tiles))
+        queries = q_tiles[row].to(work) * (scale * LOG2E)  # [n, block_q, D]
+        keys, values = _load(k_tiles, chunk, work), _load(v_tiles, chunk, work)  # [n, m * block_k, D]
 
         # score
-        scores = torch.bmm(queries.mul_(scale), keys.mT)  # [n, block_q, (p + f) * block_k]
+        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
         if softcap is not None:
-            scores.div_(softcap).tanh_().mul_(softcap)
-        if slopes is not None:
-            scores.sub_(slopes[row // rows][:, None, None] * _distance(layout, r, listed))
+            scores.div_(softcap * LOG2E).tanh_().mul_(softcap * LOG2E)
+        if alibi_slopes is not None:
+            _lower(scores, alibi_slopes, chunk, layout)
 
         # mask
-        if p := partial.shape[1]:
-            masks, which = layout.tile_masks(b[:, None], h[:, None], r[:, None], partial)
-            hidden = (~masks)[which].transpose(1, 2)  # [n, block_q, p, block_k]
-            scores[:, :, : p * block_k].unflatten(2, (p, block_k)).masked_fill_(hidden, -math.inf)  # in place
+        _hide(scores, chunk)
 
         # update
-        m_old, m_new = m_i[row], torch.maximum(m_i[row], scores.amax(dim=-1))
-        reach = m_new.masked_fill(m_new == -math.inf, 0.0)  # nothing seen so far: every exp is 0, not NaN
-        decay = torch.exp(m_old - reach)
-        scores.sub_(reach[..., None]).exp_()
-        m_i[row] = m_new
-        l_i[row] = l_i[row] * decay + scores.sum(dim=-1)
-        acc[row] = torch.baddbmm(acc[row].mul_(decay[..., None]), scores, values)
+        largest = scores.amax(dim=-1, keepdim=True)  # [n, block_q, 1]
+        largest.masked_fill_(largest == -math.inf, 0.0)  # nothing seen: every exp2 is 0, not NaN
+        total = scores.sub_(largest).exp2_().sum(dim=-1, keepdim=True)
+        here = torch.bmm(scores, values).div_(total.masked_fill(total == 0, 1.0))  # [n, block_q, Dv]
+        lse_here = (largest + total.log2()).squeeze(-1)  # [n, block_q]
+        if chunk.begins:
+            out[row], lse[row] = here, lse_here
+        else:
+            lse_both = torch.logaddexp2(lse[row], lse_here)
+            share = torch.exp2(lse_here - lse_both.masked_fill(lse_both == -math.inf, 0.0))
+            out[row], lse[row] = torch.lerp(out[row], here, share[..., None]), lse_both
 
     # store
-    out = acc.div_(l_i.masked_fill(l_i == 0, 1.0)[..., None])
-    out = out.view(batch, heads, -1, v.shape[-1])[:, :, :n_q].to(q.dtype).contiguous()
-    if not return_lse:
-        return out
-    return out, (m_i + l_i.log()).view(batch, heads, -1)[:, :, :n_q].contiguous()
+    return _whole(out, q).to(q.dtype), _whole(lse, q) / LOG2E
 
 
-def _tiles(x: Tensor, block: int) -> Tensor:
-    """`[B, H, N, D]` as tiles `[B * H * blocks, block, D]`, the last one padded with zeros."""
+def _backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    dout: Tensor | None,
+    dlse: Tensor | None,
+    layout: BlockLayout,
+    scale: float,
+    alibi_slopes: Tensor | None,
+    softcap: float | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, k and v, from those of the output and of lse.
+
+    With p = exp(score - lse) it is dscore = p * (dout.v - delta), where delta = out.dout - dlse.
+    Source: Dao et al., 2022, appendix B.2.
+    """
+    work = torch.promote_types(q.dtype, torch.float32)
+    q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
+
+    dout = torch.zeros_like(out) if dout is None else dout
+    delta = (out.to(work) * dout).sum(dim=-1)  # [B, H, N]
+    delta = (delta if dlse is None else delta - dlse).masked_fill(lse == -math.inf, 0.0)
+    reach = lse.masked_fill(lse == -math.inf, math.inf) * LOG2E  # nothing seen: every exp2 is 0, not NaN
+    dout_tiles = _tiles(dout, layout.block[0])
+    reach = _tiles(reach[..., None], layout.block[0], math.inf)  # [B * H * R, block_q, 1]
+    delta = _tiles(delta[..., None], layout.block[0])  # [B * H * R, block_q, 1]
+    dq, dk, dv = (torch.zeros_like(x, dtype=work) for x in (q_tiles, k_tiles, v_tiles))
+
+    # which blocks
+    for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
+        row = chunk.row
+
+        # load
+        queries = q_tiles[row].to(work) * (scale * LOG2E)  # [n, block_q, D]
+        keys, values = _load(k_tiles, chunk, work), _load(v_tiles, chunk, work)  # [n, m * block_k, D]
+        douts = dout_tiles[row].to(work)  # [n, block_q, Dv]
+
+        # score
+        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
+        if softcap is not None:
+            bend = scores.div_(softcap * LOG2E).tanh_().square().neg_().add_(1.0)  # how steep the cap is here
+            scores.mul_(softcap * LOG2E)
+        if alibi_slopes is not None:
+            _lower(scores, alibi_slopes, chunk, layout)
+
+        # mask
+        _hide(scores, chunk)
+
+        # update
+        p = scores.sub_(reach[row]).exp2_()
+        _add(dv, chunk, torch.bmm(p.mT, douts))
+        dscores = torch.bmm(douts, values.mT).sub_(delta[row]).mul_(p)
+        if softcap is not None:
+            dscores.mul_(bend)
+        _add(dk, chunk, torch.bmm(dscores.mT, queries))
+        dq[row] = torch.baddbmm(dq[row], dscores, keys)  # no row is in a chunk twice
+
+    # store
+    dq, dk = dq.mul_(scale), dk.div_(LOG2E)  # the queries above have both factors in them
+    return _whole(dq, q).to(q.dtype), _whole(dk, k).to(k.dtype), _whole(dv, v).to(v.dtype)
+
+
+def _all_tiles(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v as `_tiles`."""
+    block_q, block_k = layout.block
+    return _tiles(q, block_q), _tiles(k, block_k), _tiles(v, block_k)
+
+
+def _whole(tiles: Tensor, like: Tensor) -> Tensor:
+    """Tiles back as `[B, H, N, ...]`, with B, H and N of `like`; the padding is dropped."""
+    batch, heads, n = like.shape[:3]
+    return tiles.view(batch, heads, -1, *tiles.shape[2:])[:, :, :n].contiguous()
+
+
+def _load(tiles: Tensor, chunk: Chunk, dtype: torch.dtype) -> Tensor:
+    """The key tiles of each piece, one after the other: `[n, m * block_k, D]`; a view where that can be."""
+    n, m = chunk.tiles.shape
+    if chunk.window is None:
+        return tiles.index_select(0, chunk.tiles.flatten()).view(n, -1, tiles.shape[-1]).to(dtype)
+    (first, step), block = chunk.window, tiles.shape[1]
+    windows = tiles[first:].flatten(0, 1).unfold(0, m * block, step * block)  # [..., D, m * block_k]
+    return windows[:n].mT.to(dtype)
+
+
+def _lower(scores: Tensor, slopes: Tensor, chunk: Chunk, layout: BlockLayout) -> None:
+    """Lower scores with the distance; `slopes [H]` or `[B, H]`."""
+    rows, columns = layout.n_q_blocks, layout.n_kv_blocks
+    row = chunk.row
+    if isinstance(row, slice):
+        row = torch.arange(row.start, row.stop, device=scores.device)
+    slope = slopes.to(scores.dtype).flatten() * LOG2E  # [H] or [B * H]
+    slope = slope[row // rows % len(slope)]  # [n]
+    scores.sub_(slope[:, None, None] * _distance(layout, row % rows, chunk.tiles % columns))
+
+
+def _hide(scores: Tensor, chunk: Chunk) -> None:
+    """Fill scores that the pattern hides with -inf."""
+    blocks = scores.unflatten(2, (chunk.tiles.shape[1], -1))  # [n, block_q, m, block_k]
+    for slot, kind in zip(chunk.slots, chunk.which.T, strict=True):
+        blocks[:, :, slot].masked_fill_(chunk.hidden[kind], -math.inf)  # in place
+
+
+def _add(tiles: Tensor, chunk: Chunk, more: Tensor) -> None:
+    """Add `more [n, m * block_k, D]` to the key tiles of a chunk, one after the other where one repeats."""
+    n, m = chunk.tiles.shape
+    more = more.view(n, m, *tiles.shape[1:])
+    if chunk.window is not None:
+        first, step = chunk.window
+        for slot in range(m):
+            tiles[first + slot :: step][:n].add_(more[:, slot])
+    elif tiles.is_cuda:
+        tiles.index_put_((chunk.tiles,), more, accumulate=True)  # index_add_ adds in any order there
+    else:
+        tiles.index_add_(0, chunk.tiles.flatten(), more.flatten(0, 1))
+
+
+def _tiles(x: Tensor, block: int, padding: float = 0.0) -> Tensor:
+    """`[B, H, N, D]` as tiles `[B * H * blocks, block, D]`, the last one filled up with `padding`."""
     missing = -x.shape[2] % block
-    whole = F.pad(x, (0, 0, 0, missing)) if missing else x  # padding by nothing would copy
-    return whole.reshape(-1, block, x.shape[3])
-
-
-def _pick(tiles: Tensor, index: Tensor, dtype: torch.dtype) -> Tensor:
-    """For each row of `index [n, m]` its m tiles, one after the other: `[n, m * block, D]`, a copy."""
-    picked = tiles.index_select(0, index.flatten())
-    return picked.view(len(index), -1, tiles.shape[-1]).to(dtype)
+    whole = F.pad(x, (0, 0, 0, missing), value=padding) if missing else x  # padding by nothing would copy
+    return whole.reshape(-1, block, x.shape[3]).contiguous()
 
 
 def _distance(layout: BlockLayout, row: Tensor, listed: Tensor) -> Tensor:
@@ -123,39 +256,3 @@ def _distance(layout: BlockLayout, row: Tensor, listed: Tensor) -> Tensor:
     q_idx = row[:, None] * layout.block[0] + inside_q + layout.q_offset
     kv_idx = (listed[..., None] * layout.block[1] + inside_k).flatten(1)
     return (layout.positions(q_idx)[:, :, None] - layout.positions(kv_idx)[:, None, :]).abs()
-
-
-def _chunks(layout: BlockLayout, batch: int, heads: int) -> Iterator[_Chunk]:
-    """All pieces of all rows, in chunks of equal shape; the pieces of one row are in different chunks."""
-    partial_start, partial_count = _extents(layout.crow_indices, batch, heads)
-    full_start, full_count = _extents(layout.full_crow_indices, batch, heads)
-    block_q, block_k = layout.block
-    longest = max(1, KEYS_AT_ONCE // block_k)  # blocks of a piece
-
-    count = partial_count + full_count
-    pieces = (count + longest - 1) // longest
-    row = torch.arange(len(count), device=layout.device).repeat_interleave(pieces)
-    turn = torch.arange(len(row), device=layout.device) - (pieces.cumsum(0) - pieces)[row]  # in its row
-    begin = turn * longest
-    size = (count[row] - begin).clamp(max=longest)
-    p = torch.minimum((partial_count[row] - begin).clamp(min=0), size)
-    f = size - p
-    partial_at = partial_start[row] + begin
-    full_at = full_start[row] + (begin - partial_count[row]).clamp(min=0)
-
-    kinds, which = torch.stack([turn, p, f]).unique(dim=1, return_inverse=True)
-    members = which.argsort(stable=True).split(which.bincount().tolist())
-    for (_, n_partial, n_full), group in zip(kinds.T.tolist(), members, strict=True):
-        inside_p, inside_f = (torch.arange(n, device=layout.device) for n in (n_partial, n_full))
-        for part in group.split(max(1, SCORES_AT_ONCE // (block_q * block_k * (n_partial + n_full)))):
-            yield _Chunk(
-                row[part],
-                layout.col_indices[partial_at[part, None] + inside_p],
-                layout.full_col_indices[full_at[part, None] + inside_f],
-            )
-
-
-def _extents(crow_indices: Tensor, batch: int, heads: int) -> tuple[Tensor, Tensor]:
-    """Where the list of each row begins and how long it is, `[B * H * R]` each."""
-    crow = crow_indices.expand(batch, heads, -1).long()
-    return crow[..., :-1].flatten(), crow.diff(dim=-1).flatten()

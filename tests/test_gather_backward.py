@@ -1,0 +1,237 @@
+"""Gradients of backend="gather": those of the reference, in memory linear in N."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.closed_forms import ATOMS, EXPRESSIONS, Form
+from tests.test_gather import EveryOther, LargestTensor, tensors
+from tsparse import (
+    BlockLayout,
+    Causal,
+    Documents,
+    Full,
+    Global,
+    Padding,
+    SlidingWindow,
+    chunks,
+    reference,
+    sparse_attention,
+)
+
+FORMS = ATOMS + EXPRESSIONS
+
+
+def gradients(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: BlockLayout, backend="gather", **options
+) -> tuple[torch.Tensor, ...]:
+    """Of random weights of the output and of the finite entries of lse."""
+    q, k, v = (x.detach().requires_grad_() for x in (q, k, v))
+    out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend=backend, **options)
+    generator = torch.Generator().manual_seed(7)
+    weights = (torch.randn(x.shape, generator=generator, dtype=torch.float64) for x in (out, lse))
+    dout, dlse = (w.to(x) for w, x in zip(weights, (out, lse), strict=True))
+    return torch.autograd.grad((out, lse), (q, k, v), (dout, dlse))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=repr)
+@pytest.mark.parametrize(
+    ("n_q", "n_kv", "q_offset", "block"),
+    [(40, 40, 0, (8, 8)), (37, 37, 0, (8, 4)), (5, 39, 34, (4, 16)), (33, 10, 0, (16, 3)), (1, 1, 0, 4)],
+)
+def test_gradients_equal_those_of_the_reference(
+    form: Form, n_q: int, n_kv: int, q_offset: int, block: int | tuple[int, int]
+) -> None:
+    q, k, v = tensors(n_q, n_kv, batch=form.batch)
+    layout = form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset)
+    torch.testing.assert_close(gradients(q, k, v, layout), gradients(q, k, v, layout, "reference"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    n_q=st.integers(1, 40),
+    n_kv=st.integers(1, 40),
+    block=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    heads=st.sampled_from([(1, 1), (4, 4), (4, 2), (6, 1)]),
+    form=st.sampled_from(FORMS),
+)
+def test_gradients_equal_those_of_the_reference_at_any_size(
+    n_q: int, n_kv: int, block: tuple[int, int], heads: tuple[int, int], form: Form
+) -> None:
+    q, k, v = tensors(n_q, n_kv, form.batch, *heads)
+    layout = form.pattern.layout(n_q, n_kv, block=block)
+    torch.testing.assert_close(gradients(q, k, v, layout), gradients(q, k, v, layout, "reference"))
+
+
+@pytest.mark.parametrize("softcap", [None, 1.5])
+@pytest.mark.parametrize("slopes", [None, torch.tensor([0.5, 0.25, 0.0, -0.1]), torch.rand(3, 4)])
+def test_gradients_go_through_softcap_and_alibi(slopes: torch.Tensor | None, softcap: float | None) -> None:
+    q, k, v = tensors(21, 40)
+    layout = (SlidingWindow(9) | Global([2, 20])).layout(21, 40, block=(4, 8), q_offset=17)
+    options = {"scale": 0.9, "alibi_slopes": slopes, "softcap": softcap}
+    got, want = (gradients(q, k, v, layout, backend, **options) for backend in ("gather", "reference"))
+    torch.testing.assert_close(got, want)
+
+
+def test_gradients_of_heads_and_batch_entries_with_layouts_of_their_own() -> None:
+    q, k, v = tensors(19, 19, batch=2)
+    layout = EveryOther().layout(19, block=(4, 2), heads=4)
+    torch.testing.assert_close(gradients(q, k, v, layout), gradients(q, k, v, layout, "reference"))
+
+
+@pytest.mark.parametrize(("keys_at_once", "scores_at_once"), [(1, 1), (8, 64), (12, 1 << 19)])
+def test_gradients_of_long_rows_in_pieces(
+    keys_at_once: int, scores_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", scores_at_once)
+    q, k, v = tensors(40, 40, batch=2)
+    for pattern in (Causal() & Padding([40, 11]), SlidingWindow(6) | Global([0, 9, 30]), ~Causal()):
+        layout = pattern.layout(40, block=4)
+        torch.testing.assert_close(gradients(q, k, v, layout), gradients(q, k, v, layout, "reference"))
+
+
+def test_gradients_pass_gradcheck() -> None:
+    q, k, v = (x.requires_grad_() for x in tensors(7, 9, batch=1))
+    layout = (Causal() | Global([3])).layout(7, 9, block=(4, 2))
+
+    def output_and_lse(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return sparse_attention(q, k, v, layout, softcap=2.0, return_lse=True)
+
+    assert torch.autograd.gradcheck(output_and_lse, (q, k, v), fast_mode=False)
+
+
+def test_output_alone_and_lse_alone_have_gradients() -> None:
+    q, k, v = (x.requires_grad_() for x in tensors(12, 12))
+    layout = Causal().layout(12, block=4)
+    for which in (0, 1):
+        both = (
+            sparse_attention(q, k, v, layout, return_lse=True, backend=b)[which].square().sum()
+            for b in ("gather", "reference")
+        )
+        got, want = (torch.autograd.grad(x, (q, k, v), materialize_grads=True) for x in both)
+        torch.testing.assert_close(got, want)
+
+
+def test_only_the_gradients_that_are_wanted_are_given() -> None:
+    q, k, v = tensors(12, 12)
+    layout = Causal().layout(12, block=4)
+    sparse_attention(q, k.requires_grad_(), v, layout).sum().backward()
+    assert q.grad is None
+    assert v.grad is None
+    assert k.grad is not None
+
+
+def test_query_that_sees_nothing_gets_zero_gradients() -> None:
+    q, k, v = tensors(12, 12, batch=2)
+    layout = (Causal() & ~Causal() | Padding([0, 3])).layout(12, block=5)
+    dq, dk, dv = gradients(q, k, v, layout)
+    for gradient in (dq, dk, dv):
+        assert (gradient[0] == 0).all()
+        assert gradient.isfinite().all()
+    assert (dk[1, :, 3:] == 0).all()
+    assert (dq[1] != 0).all()
+
+
+def test_lse_of_a_query_that_sees_nothing_has_no_gradient_whatever_comes_back() -> None:
+    q, k, v = (x.requires_grad_() for x in tensors(6, 6))
+    _, lse = sparse_attention(q, k, v, (~Causal()).layout(6, block=4), return_lse=True)
+    dq, dk = torch.autograd.grad(lse.square().sum(), (q, k))  # that of -inf squared is -inf
+    assert dq.isfinite().all()
+    assert dk.isfinite().all()
+
+
+def test_queries_past_the_end_do_not_overflow() -> None:
+    q, k, v = tensors(9, 1000)
+    layout = Full().layout(9, 1000, block=8)
+    options = {"alibi_slopes": torch.full((4,), -10.0)}
+    torch.testing.assert_close(
+        gradients(q, k, v, layout, **options), gradients(q, k, v, layout, "reference", **options)
+    )
+
+
+def test_a_gradient_of_a_gradient_is_refused() -> None:
+    q, k, v = (x.requires_grad_() for x in tensors(8, 8))
+    out = sparse_attention(q, k, v, Causal().layout(8, block=4), backend="gather")
+    (dq,) = torch.autograd.grad(out.square().sum(), q, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        dq.sum().backward()
+
+
+def test_gradients_are_the_same_bit_for_bit_in_every_run() -> None:
+    q, k, v = tensors(64, 64, dtype=torch.float32)
+    layout = (SlidingWindow(9) | Global([0, 30])).layout(64, block=8)
+    first, second = gradients(q, k, v, layout), gradients(q, k, v, layout)
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_error_of_gradients_is_no_worse_than_pytorch_at_that_dtype(dtype: torch.dtype) -> None:
+    q, k, v = tensors(96, 96, kv_heads=4, dtype=dtype)
+    layout = (SlidingWindow(24) | Global(3)).layout(96, block=16)
+    dout = torch.randn(3, 4, 96, 5, dtype=torch.float64).to(dtype)
+
+    def of(attend, dtype: torch.dtype) -> list[torch.Tensor]:
+        leaves = [x.to(dtype).detach().requires_grad_() for x in (q, k, v)]
+        return [x.double() for x in torch.autograd.grad(attend(*leaves), leaves, dout.to(dtype))]
+
+    mask = layout.dense_mask()
+    exact = of(lambda q, k, v: reference.attention(q, k, v, mask), torch.float64)
+    pytorch = of(
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask), dtype
+    )
+    ours = of(lambda q, k, v: sparse_attention(q, k, v, layout, backend="gather"), dtype)
+    for got, peer, want in zip(ours, pytorch, exact, strict=True):
+        rounding = 4 * torch.finfo(dtype).eps * want.abs().max()
+        assert (got - want).abs().max() <= (peer - want).abs().max() + rounding
+
+
+def test_inference_keeps_nothing_for_a_backward_pass() -> None:
+    kept: list[torch.Tensor] = []
+    q, k, v = (x.requires_grad_() for x in tensors(8, 8))
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x)
+    with torch.no_grad(), hooks:
+        out = sparse_attention(q, k, v, Causal().layout(8, block=4), backend="gather")
+    assert not kept
+    assert not out.requires_grad
+
+
+def test_training_makes_no_tensor_larger_than_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 1 << 8)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 13)
+    q, k, v = tensors(2048, 2048, batch=1, heads=1, kv_heads=1, dtype=torch.float32)
+    layout = (SlidingWindow(64) | Global([0, 1000])).layout(2048, block=16)
+    with LargestTensor() as seen:
+        gradients(q, k, v, layout)
+    assert seen.bytes <= 2 * q.untyped_storage().nbytes()  # the test's own weights are float64
+
+
+def test_gradients_reach_inputs_that_are_not_contiguous() -> None:
+    q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in tensors(24, 24))
+    layout = Full().layout(24, block=8)
+    torch.testing.assert_close(gradients(q, k, v, layout), gradients(q, k, v, layout, "reference"))
+
+
+def test_an_outlier_in_a_hidden_key_changes_no_bit_of_a_gradient() -> None:
+    q, k, v = tensors(32, 32, dtype=torch.float32)
+    pattern = Documents.from_lengths([11, 5, 16]) & Causal()
+    layout = pattern.layout(32, block=8)
+    before = gradients(q, k, v, layout)
+    k[:, :, 13] += 1000
+    after = gradients(q, k, v, layout)
+    sees = pattern.mask(32)[:, 13]
+    assert torch.equal(after[0][:, :, ~sees], before[0][:, :, ~sees])
+    assert not torch.equal(after[0][:, :, sees], before[0][:, :, sees])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gradients_on_a_gpu() -> None:
+    q, k, v = tensors(40, 40)
+    for pattern in (Documents.from_lengths([15, 25]) & Causal(), SlidingWindow(5) | Global([3])):
+        layout = pattern.layout(40, block=8)
+        got = gradients(*(x.cuda() for x in (q, k, v)), layout.to("cuda"))
+        again = gradients(*(x.cuda() for x in (q, k, v)), layout.to("cuda"))
+        assert all(torch.equal(x, y) for x, y in zip(got, again, strict=True))
+        torch.testing.assert_close([x.cpu() for x in got], [*gradients(q, k, v, layout, "reference")])
