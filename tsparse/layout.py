@@ -14,7 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .arguments import whole
+from . import conversions
+from .arguments import block_size, whole
 from .patterns import Pattern
 from .runs import FULL, PARTIAL, UNDECIDED, Grid
 
@@ -101,7 +102,7 @@ class BlockLayout:
         n_kv = pattern.check_sizes(n_q, n_kv, q_offset)
         if heads is not None:
             whole("heads", heads, least=1)
-        grid = Grid(n_q, n_kv, _block_size(block), q_offset, torch.empty(0, device=device).device)
+        grid = Grid(n_q, n_kv, block_size(block), q_offset, torch.empty(0, device=device).device)
         runs = pattern.runs(grid)
         batch, heads = runs.labels.shape[:2]  # B', H'
 
@@ -260,14 +261,11 @@ class BlockLayout:
         for part in numbers.split(_at_once(self.grid)):
             yield part, *self.tile_masks(*_places(part, self.grid, self.heads))
 
-
-def _block_size(block: object) -> tuple[int, int]:
-    """`block` as (queries, keys)."""
-    if isinstance(block, int):
-        block = (block, block)
-    if not isinstance(block, tuple | list) or len(block) != 2:
-        raise TypeError(f"block must be an integer or (queries, keys), got {block!r}")
-    return whole("block", block[0], least=1), whole("block", block[1], least=1)
+    from_dense = staticmethod(conversions.from_dense)
+    from_blocks = staticmethod(conversions.from_blocks)
+    from_block_mask = staticmethod(conversions.from_block_mask)
+    to_block_mask = conversions.to_block_mask
+    to_bsr = conversions.to_bsr
 
 
 # A block is numbered ((b * H' + h) * R + row) * C + column: rising numbers walk row by row.
