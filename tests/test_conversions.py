@@ -14,7 +14,10 @@ from tests.closed_forms import ATOMS, EXPRESSIONS, Form, brute_force_blocks
 from tsparse import (
     BlockLayout,
     Causal,
+    Global,
     Padding,
+    SlidingWindow,
+    show,
     sparse_attention,
 )
 
@@ -247,3 +250,15 @@ def test_bsr_tensor_is_the_mask_in_whole_blocks(form: Form, n_q, n_kv, q_offset,
 def test_bsr_tensor_of_no_batch_entry_is_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Padding([3, 5]).layout(8, block=4).to_bsr(**arguments)
+
+
+# drawing
+
+
+@pytest.mark.parametrize("blocks", [8, 200, 8192])
+def test_notebook_draws_a_layout_of_any_size(blocks: int) -> None:
+    layout = ((SlidingWindow(256) | Global(4)) & Causal()).layout(128 * blocks)
+    html = layout._repr_html_()
+    assert html == show.layout(layout)._repr_html_()
+    assert f"{blocks:,} x {blocks:,} blocks" in html
+    assert len(html) < 90_000

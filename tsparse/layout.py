@@ -267,6 +267,12 @@ class BlockLayout:
     to_block_mask = conversions.to_block_mask
     to_bsr = conversions.to_bsr
 
+    def _repr_html_(self) -> str:
+        """The picture that `show.layout` draws."""
+        from .show import layout
+
+        return layout(self)._repr_html_()
+
 
 # A block is numbered ((b * H' + h) * R + row) * C + column: rising numbers walk row by row.
 
