@@ -28,6 +28,15 @@ def positive(name: str, value: object) -> float:
     return float(value)
 
 
+def block_size(block: object) -> tuple[int, int]:
+    """`block` as (queries, keys); otherwise TypeError or ValueError."""
+    if isinstance(block, int):
+        block = (block, block)
+    if not isinstance(block, tuple | list) or len(block) != 2:
+        raise TypeError(f"block must be an integer or (queries, keys), got {block!r}")
+    return whole("block", block[0], least=1), whole("block", block[1], least=1)
+
+
 def integers(name: str, values: object) -> Tensor:
     """A copy of `values` as an int64 tensor; TypeError naming `name` if they are not integers."""
     try:

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from . import gather, reference
+from . import flex, gather, reference
 from .arguments import check_attention
 from .layout import BlockLayout
 from .patterns import Pattern
 
 Backend = Literal["auto", "reference", "gather", "flex", "triton"]
-_PLANNED = ("flex", "triton")
+_PLANNED = ("triton",)
 
 
 def sparse_attention(
@@ -38,8 +38,10 @@ def sparse_attention(
     constants). Query i stands at position `layout.q_offset + i`, key j at j, whatever the layout's own order:
     q, k and v are permuted for a layout with a `permutation`, and what is returned is restored.
 
-    `backend="reference"` is dense attention with the layout's mask (memory N x M), `"gather"` visits
-    the listed blocks only (memory linear in N), `"auto"` is gather. All have gradients to q, k and v.
+    `backend="reference"` is dense attention with the layout's mask (memory N x M), `"gather"` visits the
+    listed blocks only (memory linear in N), `"flex"` is PyTorch's FlexAttention, compiled on the first call
+    with a layout (on a CPU: no gradients, lse or float64), `"auto"` is gather. All have gradients to q, k
+    and v, but for flex on a CPU.
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
@@ -53,9 +55,11 @@ def sparse_attention(
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
     _check_layout(layout, q, k)
     if backend in _PLANNED:
-        raise NotImplementedError(f'backend="{backend}" is not built yet; use "gather" or "reference"')
-    if backend not in ("auto", "gather", "reference"):
-        raise ValueError(f'backend must be "auto", "gather" or "reference", got {backend!r}')
+        raise NotImplementedError(
+            f'backend="{backend}" is not built yet; use "gather", "flex" or "reference"'
+        )
+    if backend not in ("auto", "gather", "flex", "reference"):
+        raise ValueError(f'backend must be "auto", "gather", "flex" or "reference", got {backend!r}')
     with torch.autocast(q.device.type, enabled=False):
         if backend == "reference":
             return reference.attention(
@@ -69,6 +73,8 @@ def sparse_attention(
                 q_offset=layout.q_offset,
                 return_lse=return_lse,
             )
+        if backend == "flex":
+            return flex.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         q, k, v = (layout.arrange(x) for x in (q, k, v))
         out = gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         if isinstance(out, tuple):

@@ -14,8 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from . import blocks
-from .arguments import whole
+from . import blocks, conversions
+from .arguments import block_size, whole
 from .blocks import BlockLists
 from .patterns import Pattern, block_diagonal
 from .runs import FULL, PARTIAL, UNDECIDED, Grid
@@ -102,7 +102,7 @@ class BlockLayout:
             raise ValueError(
                 f"heads={heads} does not go with {pattern!r}, which is for {pattern.heads} heads"
             )
-        grid = Grid(n_q, n_kv, _block_size(block), q_offset, torch.empty(0, device=device).device)
+        grid = Grid(n_q, n_kv, block_size(block), q_offset, torch.empty(0, device=device).device)
         order = _block_diagonal(pattern, grid)
         arranged = pattern if order is None else order.pattern
         runs = arranged.runs(grid).expand(pattern.batch, pattern.heads)
@@ -293,6 +293,18 @@ class BlockLayout:
         for part in numbers.split(blocks.at_once(self.grid)):
             yield part, *self.tile_masks(*blocks.places(part, self.grid, self.heads))
 
+    from_dense = staticmethod(conversions.from_dense)
+    from_blocks = staticmethod(conversions.from_blocks)
+    from_block_mask = staticmethod(conversions.from_block_mask)
+    to_block_mask = conversions.to_block_mask
+    to_bsr = conversions.to_bsr
+
+    def _repr_html_(self) -> str:
+        """The picture that `show.layout` draws."""
+        from .show import layout
+
+        return layout(self)._repr_html_()
+
 
 def _block_diagonal(pattern: Pattern, grid: Grid) -> Order | None:
     """The order in which a strided pattern is block-diagonal, where there is one."""
@@ -301,12 +313,3 @@ def _block_diagonal(pattern: Pattern, grid: Grid) -> Order | None:
         return None
     permutation = found[0].to(grid.device)
     return Order(permutation, permutation.argsort(), found[1])
-
-
-def _block_size(block: object) -> tuple[int, int]:
-    """`block` as (queries, keys)."""
-    if isinstance(block, int):
-        block = (block, block)
-    if not isinstance(block, tuple | list) or len(block) != 2:
-        raise TypeError(f"block must be an integer or (queries, keys), got {block!r}")
-    return whole("block", block[0], least=1), whole("block", block[1], least=1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tsparse import Causal, Global, SlidingWindow, show
+from tsparse import BlockLayout, Causal, Global, SlidingWindow, show
 from tsparse.show import compare, course, layouts, style, words
 
 
@@ -192,6 +192,16 @@ def test_layout_in_words_counts_full_and_partial_blocks() -> None:
     alt = show.layout(Causal().layout(8, block=(2, 2))).alt
     assert "4 x 4 blocks, 6 full, 4 partial" in alt
     assert "query block 3 has key blocks 0 to 3" in alt
+
+
+def test_layout_of_many_heads_says_how_many_there_are_and_how_many_are_drawn() -> None:
+    alt = show.layout(BlockLayout.from_dense(torch.ones(2, 3, 4, 4, dtype=torch.bool), 2)).alt
+    assert alt.startswith("24 blocks of 6 times 2 x 2 blocks (the first 4 are drawn) are computed")
+    assert "In batch entry 0, head 0, query block 0 has key blocks 0 and 1" in alt
+
+
+def test_title_of_a_layout_counts_in_thousands() -> None:
+    assert show.layout(Causal().layout(256, block=2)).alt.startswith("8,256 blocks of 128 x 128 blocks are")
 
 
 def test_ragged_layout_is_drawn_with_its_last_smaller_blocks() -> None:

@@ -34,7 +34,7 @@ def layout(layout: BlockLayout, title: str | None = None, alt: str | None = None
     if not isinstance(layout, BlockLayout):
         raise TypeError(f"layout must be a BlockLayout, got {layout!r}; pattern.layout(n) makes one")
     tables = [block_table(layout, batch, head) for batch, head in slices(layout)]
-    title = title or f"{words.count(block_count(layout), 'block')} of {rows_and_columns(layout)} are computed"
+    title = title or f"{listed_of_all(layout)} are computed"
     sizes = [style.panel_size(table.shape, len(tables)) for table in tables]
     figure, panels = style.new_figure(sizes, title, len(tables) > 1, least_width=LEGEND_WIDTH)
     with style.look():
@@ -134,6 +134,7 @@ def layout_in_words(layout: BlockLayout) -> str:
     rows, _ = grid_shape(layout)
     told = dict.fromkeys((0, rows // 2, rows - 1))
     seen = "; ".join(f"query block {row} has {row_in_words(layout, row)}" for row in told)
+    seen = f"in batch entry 0, head 0, {seen}" if layout.batch * layout.heads > 1 else seen
     size = bin_size(layout)
     binned = f" Each cell stands for {size} x {size} blocks." if size > 1 else ""
     return (
@@ -159,6 +160,15 @@ def grid_shape(layout: BlockLayout) -> tuple[int, int]:
 def bin_size(layout: BlockLayout) -> int:
     """Blocks per side of what is drawn as one cell."""
     return math.ceil(max(grid_shape(layout)) / LARGEST_DRAWN)
+
+
+def listed_of_all(layout: BlockLayout) -> str:
+    """`26 blocks of 8 x 8 blocks`; where batch entries or heads differ, of how many such grids."""
+    listed = block_count(layout)
+    drawn, grids = len(slices(layout)), layout.batch * layout.heads
+    times = f"{grids} times " if grids > 1 else ""
+    part = f" (the first {drawn} are drawn)" if drawn < grids else ""
+    return f"{listed:,} block{'' if listed == 1 else 's'} of {times}{rows_and_columns(layout)}{part}"
 
 
 def rows_and_columns(layout: BlockLayout) -> str:
