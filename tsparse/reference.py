@@ -44,7 +44,7 @@ def attention(
     whole("q_offset", q_offset, least=0)
     shape = (*q.shape[:3], k.shape[2])  # [B, H, N, M]
     if mask is not None:
-        _check_mask(mask, shape)
+        check_mask(mask, shape)
 
     work = torch.promote_types(q.dtype, torch.float32)
     group = q.shape[1] // k.shape[1]
@@ -66,7 +66,7 @@ def attention(
     return out.to(q.dtype), scores.logsumexp(dim=-1).masked_fill(nothing[..., 0], -math.inf)
 
 
-def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
     """TypeError or ValueError if `mask` is not boolean or does not broadcast to `shape`."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
