@@ -7,24 +7,12 @@ import torch
 from torch import nn
 
 from tests.nn.weights import randomised, tokens
-from tsparse import Causal, Documents, Full, Global, Padding, Pattern, SlidingWindow, reference
+from tsparse import Causal, Documents, Full, Global, Local, Padding, PerHead, SlidingWindow, reference
 from tsparse.nn import ALiBi, MultiHeadAttention, Rotary, SparseSelfAttention, alibi_slopes, rotary
 from tsparse.nn.layouts import kept_layout
-from tsparse.runs import UNDECIDED, Grid, Runs
 
 BACKENDS = ["auto", "gather", "reference"]
 WINDOW = (SlidingWindow(5) | Global(2)) & Causal()
-
-
-class OddHeadsAhead(Pattern):
-    """Even heads see a window, odd heads the key after the query."""
-
-    def __call__(self, b, h, q_idx, kv_idx) -> torch.Tensor:
-        return torch.where(h % 2 == 0, SlidingWindow(3)(b, h, q_idx, kv_idx), kv_idx == q_idx + 1)
-
-    def runs(self, grid: Grid) -> Runs:
-        runs = Runs.uniform(UNDECIDED, grid)
-        return Runs(runs.bounds.expand(1, 4, -1, -1), runs.labels.expand(1, 4, -1, -1))
 
 
 def from_scratch(module, x, mask, slopes=None, turn=None) -> torch.Tensor:
@@ -85,7 +73,9 @@ def test_grouped_queries_equal_repeated_keys(backend) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    "pattern", [Full(), WINDOW, Documents([[0] * 9 + [1] * 11, [3] * 20]), OddHeadsAhead()], ids=repr
+    "pattern",
+    [Full(), WINDOW, Documents([[0] * 9 + [1] * 11, [3] * 20]), PerHead([SlidingWindow(3), Local(1)] * 2)],
+    ids=repr,
 )
 def test_sparse_self_attention_is_attention_under_the_pattern(pattern, backend) -> None:
     module = randomised(SparseSelfAttention(12, 4, pattern, 8, backend=backend))
@@ -250,7 +240,7 @@ def test_bad_sizes_are_refused_by_name(arguments, error, message) -> None:
         ({"pattern": Causal().layout(4)}, TypeError, "pattern must be a Pattern, such as Causal(), got Bloc"),
         ({"block": 0}, ValueError, "block must be 1 or more, got 0"),
         ({"block": (8, 2.0)}, TypeError, "block must be an integer, got 2.0"),
-        ({"block": (8, 8, 8)}, ValueError, "block must be an integer or (queries, keys), got (8, 8, 8)"),
+        ({"block": (8, 8, 8)}, TypeError, "block must be an integer or (queries, keys), got (8, 8, 8)"),
     ],
 )
 def test_bad_patterns_and_blocks_are_refused_by_name(arguments, error, message) -> None:

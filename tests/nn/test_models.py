@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.nn.weights import randomised, tokens
-from tsparse import Causal, Full, Prefix, SlidingWindow
+from tsparse import Causal, Full, PerHead, Prefix, SlidingWindow, Strided
 from tsparse.nn import (
     ALiBi,
     Classifier,
@@ -262,3 +262,27 @@ def test_bad_input_of_an_encoder_and_a_transformer_is_refused_by_name() -> None:
         Encoder(12, 4, 1)(torch.ones(2, 12))
     with pytest.raises(TypeError, match="target must be an int32 or int64 tensor"), torch.no_grad():
         Transformer(9, 9, 12, 4, 1)(words(1, 3) % 9, torch.ones(1, 3))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [SlidingWindow(5), PerHead([Causal(), SlidingWindow(3)] * 2), Strided(4) & Causal()],
+    ids=repr,
+)
+def test_language_model_trains_on_the_listed_blocks_as_on_the_dense_mask(pattern) -> None:
+    text = words(2, 21)
+    gradients = []
+    for backend in ("auto", "reference"):
+        torch.manual_seed(0)
+        model = LanguageModel(
+            11, dim=16, heads=4, depth=2, block=8, pattern=pattern, backend=backend
+        ).double()
+        F.cross_entropy(model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for sparse, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(sparse, dense, rtol=0, atol=1e-12)
+
+
+def test_pattern_for_another_number_of_heads_is_refused() -> None:
+    with pytest.raises(ValueError, match="is for 3 heads, but heads is 4"):
+        LanguageModel(11, dim=16, heads=4, depth=2, pattern=PerHead([Causal()] * 3))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import reference
-from ..arguments import whole
+from ..arguments import block_size, whole
 from ..attention import Backend, sparse_attention
 from ..layout import BlockLayout
 from ..patterns import Padding, Pattern
@@ -178,14 +178,9 @@ class SparseSelfAttention(Heads):
         super().__init__(dim, heads, kv_heads, bias, position, backend)
         if not isinstance(pattern, Pattern):
             raise TypeError(f"pattern must be a Pattern, such as Causal(), got {type(pattern).__name__}")
-        own_heads = getattr(pattern, "heads", 1)
-        if own_heads not in (1, heads):
-            raise ValueError(f"{pattern!r} is for {own_heads} heads, but heads is {heads}")
-        if isinstance(block, tuple) and len(block) != 2:
-            raise ValueError(f"block must be an integer or (queries, keys), got {block}")
-        for side in block if isinstance(block, tuple) else (block,):
-            whole("block", side, least=1)
-        self.pattern, self.block = pattern, block
+        if pattern.heads not in (1, heads):
+            raise ValueError(f"{pattern!r} is for {pattern.heads} heads, but heads is {heads}")
+        self.pattern, self.block = pattern, block_size(block)
 
     def extra_repr(self) -> str:
         """The sizes and the pattern, for `print(model)`."""
