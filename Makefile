@@ -7,8 +7,8 @@ FIRST = notebooks/00_start_here.ipynb
 LAB = --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(FIRST) --log-level=WARN
 LAB += $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Threads that wait for one another give the core back soon: on a busy machine that is five times faster, and on an
-# idle one a third slower (attention over a million tokens on two cores: 5.6 s for 30, 2.7 s for 2.0).
+# Threads that wait for one another give the core back soon. Attention over a million tokens on two cores, one of them
+# busy with something else: 4.4 s in place of 5.5; idle: 1.7 s and 1.6.
 export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: help lab test style
