@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
 from .arguments import block_size, whole
+from .blocks import number
 from .patterns import Full, Pattern
-from .runs import EMPTY, UNDECIDED, Grid, Runs
+from .runs import UNDECIDED, Grid, Runs
 
 if TYPE_CHECKING:
     from .layout import BlockLayout
@@ -140,8 +141,13 @@ def to_bsr(layout: BlockLayout, b: int | None = None, h: int | None = None) -> T
     """
     slot = _chosen("b", b, layout.batch), _chosen("h", h, layout.heads)
     (block_q, block_k), rows, columns = layout.block, layout.n_q_blocks, layout.n_kv_blocks
-    partial = _numbers(layout.crow_indices[slot], layout.col_indices, columns)
-    full = _numbers(layout.full_crow_indices[slot], layout.full_col_indices, columns)
+    partial, full = (
+        number(crow[slot], col[crow[slot][0] : crow[slot][-1]], columns)
+        for crow, col in (
+            (layout.crow_indices, layout.col_indices),
+            (layout.full_crow_indices, layout.full_col_indices),
+        )
+    )
     numbers = torch.cat([partial, full]).sort().values
 
     values = torch.ones(len(numbers), block_q, block_k, dtype=torch.bool, device=layout.device)
@@ -209,7 +215,7 @@ class Table(Pattern):
             for beyond in (False, True)
         )  # [B', H', R, high, C, wide]
         some, every = some.any(dim=5).any(dim=3), every.all(dim=5).all(dim=3)
-        return _runs_of(some.to(torch.uint8) + every)  # EMPTY, PARTIAL and FULL are 0, 1 and 2
+        return Runs.from_labels(some.to(torch.uint8) + every)  # EMPTY, PARTIAL and FULL are 0, 1 and 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,13 +269,6 @@ def _chosen(name: str, index: int | None, count: int) -> int:
     return index
 
 
-def _numbers(crow: Tensor, col_indices: Tensor, columns: int) -> Tensor:
-    """Row * columns + column of the blocks listed from `crow [R + 1]`."""
-    counts = crow.diff()
-    rows = torch.arange(len(counts), device=crow.device).repeat_interleave(counts)
-    return rows * columns + col_indices[crow[0] : crow[-1]]
-
-
 def _pad(crow_indices: Tensor, col_indices: Tensor, columns: int) -> tuple[Tensor, Tensor]:
     """Counts `[B', H', R]` and indices `[B', H', R, C]`, full width: FlexAttention needs it to transpose."""
     counts = crow_indices.diff(dim=-1)
@@ -295,19 +294,3 @@ def _table(counts: Tensor, indices: Tensor, columns: int) -> Tensor:
     inside = torch.arange(indices.shape[3], device=counts.device) < counts[..., None]
     table[(*inside.nonzero(as_tuple=True)[:3], indices[inside].long())] = True
     return table
-
-
-def _runs_of(labels: Tensor) -> Runs:
-    """Runs of `labels [B', H', R, C]`, one for each change along a row."""
-    columns = labels.shape[3]
-    begins = torch.ones_like(labels, dtype=torch.bool)
-    begins[..., 1:] = labels[..., 1:] != labels[..., :-1]
-    *row, start = begins.nonzero(as_tuple=True)
-    count = begins.sum(dim=3)  # [B', H', R]
-    before = count.flatten().cumsum(0) - count.flatten()
-    turn = torch.arange(len(start), device=labels.device) - before.repeat_interleave(count.flatten())
-    longest = int(count.max())
-    bounds = start.new_full((*count.shape, longest + 1), columns)
-    kinds = start.new_full((*count.shape, longest), EMPTY)
-    bounds[(*row, turn)], kinds[(*row, turn)] = start, labels[begins].long()
-    return Runs(bounds, kinds)

@@ -115,19 +115,27 @@ class Runs:
         `rows [B', R]` and `columns [B', C]` say whether none, some or all (EMPTY, PARTIAL, FULL) of a
         block's queries and keys are chosen.
         """
-        n_columns = columns.shape[1]
-        begins = torch.ones_like(columns, dtype=torch.bool)
-        begins[:, 1:] = columns[:, 1:] != columns[:, :-1]
-        position = torch.arange(n_columns, device=columns.device)
-        starts = torch.where(begins, position, n_columns).sort(dim=-1).values
-        starts = starts[:, : int(begins.sum(dim=-1).max())]  # [B', K]
-        labels = columns.gather(1, starts.clamp(max=n_columns - 1))
-        bounds = F.pad(starts, (0, 1), value=n_columns)  # [B', K + 1]
-        n_rows = rows.shape[1]
+        runs = Runs.from_labels(columns[:, None, None, :])
         return Runs(
-            bounds[:, None, None, :].expand(-1, 1, n_rows, -1),
-            torch.maximum(labels[:, None, None, :], rows[:, None, :, None]),  # EMPTY < PARTIAL < FULL
+            runs.bounds.expand(-1, -1, rows.shape[1], -1),
+            torch.maximum(runs.labels, rows[:, None, :, None]),  # EMPTY < PARTIAL < FULL
         )
+
+    @staticmethod
+    def from_labels(labels: Tensor) -> Runs:
+        """One run for each change along the rows of `labels [B', H', R, C]`."""
+        columns = labels.shape[3]
+        begins = torch.ones_like(labels, dtype=torch.bool)
+        begins[..., 1:] = labels[..., 1:] != labels[..., :-1]
+        *row, start = begins.nonzero(as_tuple=True)
+        count = begins.sum(dim=3)  # [B', H', R]
+        before = count.flatten().cumsum(0) - count.flatten()
+        turn = torch.arange(len(start), device=labels.device) - before.repeat_interleave(count.flatten())
+        longest = int(count.max())
+        bounds = start.new_full((*count.shape, longest + 1), columns)
+        kinds = start.new_full((*count.shape, longest), EMPTY)
+        bounds[(*row, turn)], kinds[(*row, turn)] = start, labels[begins].long()
+        return Runs(bounds, kinds)
 
     @staticmethod
     def from_blocks(numbers: Tensor, labels: Tensor, grid: Grid) -> Runs:

@@ -23,12 +23,11 @@ Patterns = Pattern | Sequence[Pattern]
 Position = Sinusoidal | Rotary | ALiBi | None
 
 
-class Encoder(nn.Module):
-    """`depth` layers and a last norm; weights are named as in `nn.TransformerEncoder(layer, depth, norm)`.
+class _Stack(nn.Module):
+    """`depth` layers and a last norm, the body of `Encoder` and `Decoder`."""
 
-    The other arguments are those of `TransformerLayer`. With causal patterns this is the body of a language
-    model. Raises TypeError or ValueError for sizes that do not fit.
-    """
+    cross_attention: bool
+    usual: Pattern
 
     def __init__(
         self,
@@ -57,14 +56,25 @@ class Encoder(nn.Module):
                 bias,
                 position,
                 backend,
+                cross_attention=self.cross_attention,
                 norm_first=norm_first,
                 feed_forward=feed_forward,
                 activation=activation,
                 dropout=dropout,
             )
-            for one in _each_layer(Full() if pattern is None else pattern, depth)
+            for one in _each_layer(self.usual if pattern is None else pattern, depth)
         )
         self.norm = nn.LayerNorm(dim, bias=bias)
+
+
+class Encoder(_Stack):
+    """`depth` layers and a last norm; weights are named as in `nn.TransformerEncoder(layer, depth, norm)`.
+
+    The other arguments are those of `TransformerLayer`. With causal patterns this is the body of a language
+    model. Raises TypeError or ValueError for sizes that do not fit.
+    """
+
+    cross_attention, usual = False, Full()
 
     def forward(self, x: Tensor, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
         """`[B, N, E]` from `x [B, N, E]`, of which the first `lengths[b]` tokens are real (default: all)."""
@@ -75,7 +85,7 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
-class Decoder(nn.Module):
+class Decoder(_Stack):
     """`depth` layers with cross-attention and a last norm, named as in `nn.TransformerDecoder`.
 
     `pattern` is that of self-attention, `Causal()` by default, and is taken as it is: one that is not causal
@@ -83,42 +93,7 @@ class Decoder(nn.Module):
     ValueError for sizes that do not fit.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        heads: int,
-        depth: int,
-        pattern: Patterns | None = None,
-        block: int | tuple[int, int] = 64,
-        kv_heads: int | None = None,
-        bias: bool = True,
-        position: Rotary | ALiBi | None = None,
-        backend: Backend = "auto",
-        norm_first: bool = True,
-        feed_forward: int | None = None,
-        activation: Callable[[Tensor], Tensor] = F.gelu,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            TransformerLayer(
-                dim,
-                heads,
-                one,
-                block,
-                kv_heads,
-                bias,
-                position,
-                backend,
-                cross_attention=True,
-                norm_first=norm_first,
-                feed_forward=feed_forward,
-                activation=activation,
-                dropout=dropout,
-            )
-            for one in _each_layer(Causal() if pattern is None else pattern, depth)
-        )
-        self.norm = nn.LayerNorm(dim, bias=bias)
+    cross_attention, usual = True, Causal()
 
     def forward(
         self,
