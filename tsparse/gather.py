@@ -22,6 +22,7 @@ from .layout import BlockLayout
 LOG2E = 1 / math.log(2)  # scores are multiplied by it, since exp2 is several times faster than exp
 
 
+@torch.compiler.disable
 def attention(
     q: Tensor,
     k: Tensor,
@@ -40,6 +41,7 @@ def attention(
     Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
     reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
     everything whose blocks hold it.
+    `torch.compile` leaves this as it is and compiles what is around it: it would unroll all chunks.
     """
     out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
     return (out, lse) if return_lse else out
