@@ -73,7 +73,9 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, dout: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
         q, k, v, out, lse = ctx.saved_tensors
-        return *_backward(q, k, v, out, lse, dout, dlse, *ctx.rule), None, None, None, None
+        with torch.autocast(q.device.type, enabled=False):  # whoever calls backward() inside of one
+            gradients = _backward(q, k, v, out, lse, dout, dlse, *ctx.rule)
+        return *gradients, None, None, None, None
 
 
 def _forward(
