@@ -51,7 +51,8 @@ class PerHead(Pattern):
     @property
     def positions(self) -> int | None:
         """The smallest of all."""
-        return min((p.positions for p in self.patterns if p.positions is not None), default=None)
+        known = [p.positions for p in self.patterns if p.positions is not None]
+        return min(known) if known else None
 
     def __call__(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
         """What the pattern of head `h` says."""

@@ -23,7 +23,8 @@ class Padding(Spans):
 
     def __init__(self, lengths: Tensor | Sequence[int]) -> None:
         table = integers("lengths", lengths)
-        if table.ndim != 1 or table.numel() == 0 or int(table.min()) < 0:
+        known = not torch.compiler.is_exporting()  # values come when the exported program runs
+        if table.ndim != 1 or table.numel() == 0 or (known and int(table.min()) < 0):
             raise ValueError(f"lengths must be [B], each 0 or more, got {brief(table)}")
         object.__setattr__(self, "lengths", table)
 
