@@ -2,15 +2,11 @@
 
 import re
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn.attention import flex_attention as flex
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, create_mask
 
-from tests.closed_forms import ATOMS, EXPRESSIONS, Form, brute_force_blocks
+from tests.closed_forms import ATOMS, EXPRESSIONS, Form, assert_blocks, brute_force_blocks
 from tsparse import (
     BlockLayout,
     Causal,
@@ -18,7 +14,6 @@ from tsparse import (
     Padding,
     SlidingWindow,
     show,
-    sparse_attention,
 )
 
 FORMS = ATOMS + EXPRESSIONS
@@ -31,19 +26,6 @@ every_size = pytest.mark.parametrize(("n_q", "n_kv", "q_offset", "block"), SIZES
 def four(mask: torch.Tensor) -> torch.Tensor:
     """`[N, M]` or `[B', H', N, M]` as the latter."""
     return mask if mask.ndim == 4 else mask[None, None]
-
-
-def assert_blocks(layout: BlockLayout, mask: torch.Tensor) -> None:
-    """The layout stands for `mask [B', H', N, M]` and lists what brute force finds."""
-    assert torch.equal(four(layout.dense_mask()), mask)
-    lists = layout.by_query
-    partial, full = brute_force_blocks(mask.flatten(0, 1), layout.block)
-    for crow, col, blocks in (
-        (lists.crow_indices, lists.col_indices, partial),
-        (lists.full_crow_indices, lists.full_col_indices, full),
-    ):
-        assert col.tolist() == [column for _, _, column in blocks]
-        assert int(crow[-1, -1, -1]) == len(blocks)
 
 
 # from dense masks and block lists
@@ -68,23 +50,6 @@ def test_layout_keeps_its_own_copy_of_the_mask() -> None:
     layout = BlockLayout.from_dense(mask, 2)
     mask.fill_(True)
     assert torch.equal(layout.dense_mask(), torch.eye(6, dtype=torch.bool))
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), n_q=st.integers(1, 30), n_kv=st.integers(1, 30), again=st.integers(1, 9))
-def test_listed_blocks_are_seen_and_no_others_also_in_blocks_of_another_size(data, n_q, n_kv, again) -> None:
-    block = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
-    rows, columns = -(-n_q // block[0]), -(-n_kv // block[1])
-    blocks = data.draw(st.lists(st.sets(st.integers(0, columns - 1)), min_size=rows, max_size=rows))
-    table = np.array([[column in row for column in range(columns)] for row in blocks])
-    mask = torch.from_numpy(np.kron(table, np.ones(block, dtype=bool))[:n_q, :n_kv])[None, None]
-    layout = BlockLayout.from_blocks([sorted(row) for row in blocks], block, n_q, n_kv)
-    assert_blocks(layout, mask)
-    assert_blocks(BlockLayout.from_blocks(torch.from_numpy(table), block, n_q, n_kv), mask)
-    assert_blocks(layout.pattern.layout(n_q, n_kv, block=again), mask)
-    assert_blocks(layout.pattern.layout(n_q, n_kv, block=(2 * block[0], block[1])), mask)
-    with_rule = (layout.pattern & Causal()).layout(n_q, n_kv, block=block)
-    assert_blocks(with_rule, mask & torch.ones(n_q, n_kv, dtype=torch.bool).tril())
 
 
 def test_block_list_of_a_million_tokens_is_laid_out() -> None:
@@ -157,28 +122,6 @@ def test_block_mask_has_our_blocks_both_ways_and_our_rule(form: Form, n_q, n_kv,
             for index in row[:count]
         ]
         assert listed == sorted((slot, c, r) if by_key else (slot, r, c) for slot, r, c in blocks)
-
-
-@every_form
-@every_size
-def test_flex_attention_with_our_block_mask_equals_ours(
-    form: Form, n_q, n_kv, q_offset, block, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)  # its dense form, in float64
-    generator = torch.Generator().manual_seed(n_q)
-    q, k, v = (torch.randn(form.batch, 2, n, 8, generator=generator).double() for n in (n_q, n_kv, n_kv))
-    layout = form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset)
-    theirs = flex.flex_attention(q, k, v, block_mask=layout.to_block_mask())
-    torch.testing.assert_close(theirs, sparse_attention(q, k, v, layout))
-
-
-def test_flex_attention_with_a_mask_of_tables_equals_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
-    generator = torch.Generator().manual_seed(0)
-    layout = BlockLayout.from_dense(torch.rand(2, 3, 21, 26, generator=generator) < 0.4, (8, 4))
-    q, k, v = (torch.randn(2, 3, n, 8, generator=generator).double() for n in (21, 26, 26))
-    theirs = flex.flex_attention(q, k, v, block_mask=layout.to_block_mask())
-    torch.testing.assert_close(theirs, sparse_attention(q, k, v, layout, backend="reference"))
 
 
 @every_form

@@ -10,15 +10,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.closed_forms import ATOMS, EXPRESSIONS
+from tests import closed_forms as forms
 from tsparse import BlockLayout, Causal, Pattern, SlidingWindow, flex, sparse_attention
 from tsparse.runs import UNDECIDED, Grid, Runs
 
-FORMS = ATOMS + EXPRESSIONS
+FORMS = [
+    (forms.window(6) | forms.first_tokens(3)) & forms.causal(),
+    forms.local(4) & ~forms.local(1),
+    forms.padding([40, 0, 13]),
+    forms.documents([[0] * 20 + [1] * 20, [3, 1] * 20]),
+    forms.marked_tokens([[i % 13 == 4 for i in range(forms.N)]]),
+    forms.strided(5),
+    forms.fixed(8, 3) | forms.dilated(3, 4),
+    forms.random_blocks(2, 4, seed=0),
+]
 
 
 class Stacked(Pattern):
-    """Batch entries of all patterns, one pattern after the other: all of them in one compiled function."""
+    """Batch entries of several patterns, one after the other: all of them in one compiled function."""
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self.patterns = patterns
@@ -48,8 +57,8 @@ def tensors(batch: int, n_q: int, n_kv: int, dtype: torch.dtype = torch.float32)
     return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
 
 
-def test_compiled_flex_attention_equals_the_reference_for_every_pattern() -> None:
-    """Ragged, with an offset, grouped heads, a cap and slopes; in the order of the formula."""
+def test_compiled_flex_attention_equals_the_reference() -> None:
+    """Ragged, with an offset, grouped heads, a cap and slopes. Every pattern, uncompiled: test_matrix.py."""
     stacked = Stacked([form.pattern for form in FORMS])
     q, k, v = tensors(stacked.batch, 37, 39)
     layout = stacked.layout(37, 39, block=(8, 16), q_offset=3)
