@@ -178,7 +178,7 @@ def assert_hidden_keys_change_nothing(backend: Backend, case: Case, key: Tensor)
     Their output, lse and gradient, whether k or v is what changes there.
     """
     q, k, v = case.inputs
-    sees = sees_key(case, key)
+    sees = at_key(case.mask, key, case)
 
     def results(k: Tensor, v: Tensor) -> tuple[Tensor, ...]:
         if not backend.gradients:
@@ -188,7 +188,7 @@ def assert_hidden_keys_change_nothing(backend: Backend, case: Case, key: Tensor)
         return *(x.detach() for x in outputs), *torch.autograd.grad(outputs, leaf, case.weights)
 
     before = results(k, v)
-    for after, reached in ((results(moved(k, key), v), 1), (results(k, moved(v, key)), 0)):
+    for after, reached in ((results(replaced(k, key, 1e3), v), 1), (results(k, replaced(v, key, 1e3)), 0)):
         for x, y in zip(before, after, strict=True):
             assert same_bits(x[~sees], y[~sees])
         assert (
@@ -196,16 +196,16 @@ def assert_hidden_keys_change_nothing(backend: Backend, case: Case, key: Tensor)
         ).all()  # lse knows the key, the output its value
 
 
-def sees_key(case: Case, key: Tensor) -> Tensor:
-    """Which queries `[B, H, N]` see the one key of each key head, `key [B, H_kv]`."""
+def at_key(mask: Tensor, key: Tensor, case: Case) -> Tensor:
+    """What `mask [B', H', N, M]` says of every query and the one `key [B, H_kv]` of its head: `[B, H, N]`."""
     q, k, _ = case.inputs
-    mask = case.mask.expand(*q.shape[:3], k.shape[2])
+    mask = mask.expand(*q.shape[:3], k.shape[2])
     of_head = key.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # [B, H]
     return mask.gather(3, of_head[:, :, None, None].expand(*q.shape[:3], 1))[..., 0]
 
 
-def moved(x: Tensor, key: Tensor) -> Tensor:
-    """k or v, in which one token of each head lies far away."""
+def replaced(x: Tensor, token: Tensor, value: float) -> Tensor:
+    """x in which one token of each head, `token [B, H]`, is `value`."""
     x = x.clone()
-    x[torch.arange(len(key))[:, None], torch.arange(key.shape[1]), key] += 1000
+    x[torch.arange(len(token))[:, None], torch.arange(token.shape[1]), token] = value
     return x

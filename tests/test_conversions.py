@@ -1,7 +1,5 @@
 """Layouts from and to other forms: the same mask, the same blocks, and bad lists named."""
 
-import re
-
 import pytest
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, create_mask
@@ -58,43 +56,10 @@ def test_block_list_of_a_million_tokens_is_laid_out() -> None:
     assert (len(layout.col_indices), len(layout.full_col_indices)) == (0, 2 * 8192 - 1)
 
 
-@pytest.mark.parametrize(
-    ("blocks", "error", "message"),
-    [
-        ([[0], [1, 1]], ValueError, "blocks[1] lists key block 1 twice"),
-        ([[0], [0, 3]], ValueError, "blocks[1] lists key block 3, but there are only 0 to 2"),
-        ([[0], [2, 1]], ValueError, "blocks[1] must rise, but key block 2 comes before 1"),
-        ([[-1], [0]], ValueError, "blocks[0] must be 0 or more, got -1"),
-        ([[0.5], [0]], TypeError, "blocks[0] must be an integer, got 0.5"),
-        ([[0]], ValueError, "blocks must have 2 lists, one for each row of 4 of 8 queries, got 1"),
-        (torch.ones(2, 2, dtype=torch.bool), ValueError, "blocks must be [2, 3] for 8 queries and 11 keys"),
-        (torch.ones(2, 3), TypeError, "blocks as a tensor must be bool [R, C], got torch.float32"),
-    ],
-)
-def test_bad_block_list_is_named(blocks, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=re.escape(message)):
-        BlockLayout.from_blocks(blocks, (4, 4), 8, 11)
-
-
-@pytest.mark.parametrize(
-    ("mask", "error", "message"),
-    [
-        (torch.ones(4, 4), TypeError, "mask must be a bool tensor, True = may attend, got torch.float32"),
-        ([[True]], TypeError, "mask must be a bool tensor, True = may attend, got list"),
-        (torch.ones(2, 4, 4, dtype=torch.bool), ValueError, "mask must be [N, M] or [B, H, N, M]"),
-        (torch.ones(0, 4, dtype=torch.bool), ValueError, "none of them 0, got [0, 4]"),
-    ],
-)
-def test_bad_mask_is_named(mask, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=re.escape(message)):
-        BlockLayout.from_dense(mask, 2)
-
-
-def test_mask_that_is_asked_for_more_than_it_covers_says_so() -> None:
-    pattern = BlockLayout.from_dense(torch.ones(5, 9, dtype=torch.bool), 4).pattern
-    assert (pattern & Causal()).layout(3, 9, block=2, q_offset=2).n_q == 3
-    with pytest.raises(ValueError, match="covers 5 query and 9 key positions, but n_q=9"):
-        (pattern & Causal()).layout(9)
+def test_mask_is_laid_out_for_some_of_its_queries() -> None:
+    mask = torch.rand(5, 9, generator=torch.Generator().manual_seed(0)) < 0.5
+    layout = BlockLayout.from_dense(mask, 4).pattern.layout(3, 9, block=2, q_offset=2)
+    assert_blocks(layout, mask[None, None, 2:])
 
 
 # FlexAttention's BlockMask
@@ -158,11 +123,6 @@ def test_block_mask_without_rule_or_full_blocks_shows_the_blocks_it_lists() -> N
     want = torch.ones(8, 8, dtype=torch.bool)
     want[:4, :4] = False
     assert_blocks(BlockLayout.from_block_mask(made), want[None, None])
-
-
-def test_layout_in_place_of_a_block_mask_is_refused() -> None:
-    with pytest.raises(TypeError, match="block_mask must be a FlexAttention BlockMask, got BlockLayout"):
-        BlockLayout.from_block_mask(Causal().layout(8))
 
 
 # BSR
