@@ -37,14 +37,14 @@ class Padding(Spans):
         return len(self.lengths)
 
     def __call__(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-        """`k < lengths[b]`."""
-        return (kv_idx < self.lengths.to(kv_idx.device)[b]) & (q_idx >= 0)
+        """`k < lengths[b]`; `%` leaves b as it is, or makes it 0 where all agree."""
+        return (kv_idx < self.lengths.to(kv_idx.device)[b % self.batch]) & (q_idx >= 0)
 
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
         """The number of keys before the end."""
-        return (self.lengths.to(b.device)[b] - kv_idx).clamp(0, block[1])[:, None]
+        return (self.lengths.to(b.device)[b % self.batch] - kv_idx).clamp(0, block[1])[:, None]
 
     def span(self, q_idx: Tensor) -> tuple[Tensor, Tensor]:
         """The same for every query of a batch entry."""
@@ -183,9 +183,9 @@ class Global(Pattern):
 
 
 def _look_up(table: Tensor, b: Tensor, position: Tensor) -> Tensor:
-    """Entry of a table `[N]` or `[B, N]`."""
+    """Entry of a table `[N]` or `[B, N]`; `%` leaves b as it is, or makes it 0 where all agree."""
     table = table.to(position.device)
-    return table[position] if table.ndim == 1 else table[b, position]
+    return table[position] if table.ndim == 1 else table[b % len(table), position]
 
 
 def some_or_all(chosen: Tensor, width: int) -> Tensor:
