@@ -25,13 +25,29 @@ class EveryOther(Pattern):
         return Runs(runs.bounds.expand(2, 4, -1, -1), runs.labels.expand(2, 4, -1, -1))
 
 
+class Every(Pattern):
+    """The first `width` queries of every `period` see all keys."""
+
+    def __init__(self, period: int, width: int) -> None:
+        self.period, self.width = period, width
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return (q_idx % self.period < self.width) & (kv_idx >= 0)
+
+    def runs(self, grid: Grid) -> Runs:
+        return Runs.uniform(UNDECIDED, grid)
+
+
 def rows(chunk: chunks.Chunk) -> list[int]:
-    row = chunk.row
+    row = chunk.queries[0]
     return list(range(row.start, row.stop)) if isinstance(row, slice) else row.tolist()
 
 
 def visited(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Counter[tuple[int, int]]:
-    made = chunks.chunks(layout, batch, heads, kv_heads)
+    """How often each listed block is visited; in a row cut into parts, by the first of them."""
+    made = [c for c in chunks.chunks(layout, batch, heads, kv_heads) if c.queries[1].start == 0]
     return Counter((r, t) for c in made for r, ts in zip(rows(c), c.tiles.tolist(), strict=True) for t in ts)
 
 
@@ -59,10 +75,16 @@ def reference_blocks(layout: BlockLayout, batch: int) -> list[tuple[int, int, in
     return [tuple(place) for place in some.nonzero().tolist()]
 
 
-@pytest.mark.parametrize("pattern", [SlidingWindow(20), Local(9), Causal() & ~SlidingWindow(5) & Local(30)])
+@pytest.mark.parametrize(
+    "pattern", [SlidingWindow(20), Local(3), Local(9), Causal() & ~SlidingWindow(5) & Local(30)]
+)
 @pytest.mark.parametrize("block", [(8, 8), (8, 4), (8, 2), (4, 8)])
 @pytest.mark.parametrize("n", [200, 197])
-def test_windows_equal_the_reference(pattern: Pattern, block: tuple[int, int], n: int) -> None:
+@pytest.mark.parametrize("part", [2, 3, 32])
+def test_windows_equal_the_reference(
+    pattern: Pattern, block: tuple[int, int], n: int, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "PART", part)
     q, k, v = tensors(n, n, batch=2)
     layout = pattern.layout(n, block=block)
     windows = [c for c in chunks.chunks(layout, 2, 4, 2) if c.window]
@@ -75,9 +97,34 @@ def test_windows_equal_the_reference(pattern: Pattern, block: tuple[int, int], n
 def test_almost_all_of_a_sliding_window_is_in_windows_that_share_their_masks() -> None:
     made = chunks.chunks(SlidingWindow(256).layout(4096, block=64), 1, 4, 4)
     windows = [c for c in made if c.window]
-    assert sum(len(c.tiles) for c in windows) == 4 * 60  # each head: all but its first four of 64 rows
-    assert all(len(c.which) == 1 and len(c.hidden) == len(c.slots) == 2 for c in windows)
+    assert sum(len(c.tiles) for c in windows) == 4 * 60 * 2  # each head: two parts of all but 4 of 64 rows
+    assert all(len(x.masks) == 1 for c in windows for x in c.hidden)
     assert len(made) - len(windows) == 4  # those rows, all heads together
+
+
+@pytest.mark.parametrize("block", [32, 64, 128])
+def test_queries_of_a_sliding_window_share_288_keys_whatever_the_block(block: int) -> None:
+    layout = SlidingWindow(256).layout(4096, block=block)
+    for chunk in chunks.chunks(layout, 1, 4, 4):
+        if chunk.window:
+            queries = chunk.queries[1]
+            assert chunk.keys == slice(queries.start, queries.start + 256 + 32)
+            assert queries.stop - queries.start == 32
+            assert [x.columns for x in chunk.hidden] == [slice(0, 32), slice(257, 288)]
+
+
+def test_parts_of_a_window_that_see_nothing_are_not_computed() -> None:
+    pattern = Local(100) & Every(128, 64)
+    made = chunks.chunks(pattern.layout(4096, block=128), 1, 1, 1)
+    assert {c.queries[1].start for c in made if c.window} == {0, 32}
+
+
+def test_parts_of_which_some_see_nothing_equal_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "PART", 4)
+    q, k, v = tensors(200, 200)
+    layout = (Local(3) & Every(16, 9)).layout(200, block=16)
+    got, want = (gradients(q, k, v, layout, backend) for backend in ("gather", "reference"))
+    torch.testing.assert_close(got, want)
 
 
 def test_keys_of_windows_are_not_copied() -> None:
@@ -85,7 +132,7 @@ def test_keys_of_windows_are_not_copied() -> None:
 
     tiles = torch.randn(64, 8, 5)
     (chunk,) = (c for c in chunks.chunks(SlidingWindow(20).layout(512, block=8), 1, 1, 1) if c.window)
-    loaded = _load(tiles, chunk, torch.float32)
+    loaded = _load(tiles, chunk, torch.empty(0))
     assert loaded.untyped_storage().data_ptr() == tiles.untyped_storage().data_ptr()
     assert torch.equal(loaded, tiles[chunk.tiles].flatten(1, 2))
 
@@ -94,13 +141,16 @@ def test_a_chunk_holds_no_row_twice_and_no_more_scores_than_allowed(monkeypatch:
     monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 32)
     monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1000)
     for layout in (
+        SlidingWindow(20).layout(400, block=8),
         (SlidingWindow(50) | Global([0, 100])).layout(200, block=8),
         EveryOther().layout(64, block=4, heads=4),
         Full().layout(100, block=(4, 8)),
     ):
         for chunk in chunks.chunks(layout, 2, 4, 4):
             assert len(set(rows(chunk))) == len(chunk.tiles)
-            assert chunk.tiles.numel() * layout.block[0] * layout.block[1] <= 1000 or len(chunk.tiles) == 1
+            queries, keys = (part.stop - part.start for part in (chunk.queries[1], chunk.keys))
+            assert len(chunk.tiles) * queries * keys <= 1000 or len(chunk.tiles) == 1
+            assert len(chunk.tiles) * queries * keys > 100  # not many small ones either
 
 
 def test_first_pieces_come_before_the_others_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from tsparse import (
     Full,
     Global,
     Padding,
+    Pattern,
     SlidingWindow,
     chunks,
     reference,
@@ -76,6 +77,33 @@ def test_no_tensor_in_between_is_larger_than_the_queries(monkeypatch: pytest.Mon
     assert seen.bytes <= q.untyped_storage().nbytes()
 
 
+class Products(TorchDispatchMode):
+    """Remembers where batched matrix products were written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[int] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket is torch.ops.aten.bmm:
+            self.written.append(result.data_ptr())
+        return result
+
+
+@pytest.mark.parametrize("pattern", [SlidingWindow(50), SlidingWindow(50) | Global([0, 100])], ids=repr)
+def test_scores_of_a_chunk_are_written_where_the_last_ones_were(
+    pattern: Pattern, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 12)
+    q, k, v = tensors(512, 512, batch=1, heads=1, kv_heads=1)
+    layout = pattern.layout(512, block=16)
+    with Products() as products:
+        sparse_attention(q, k, v, layout, backend="gather")
+    assert len(products.written) > 20
+    assert len(set(products.written[-20:])) <= 3  # scores and output, one of which grew
+
+
 class Counted(Causal):
     """Causal, counting how many elements it was asked for."""
 
@@ -109,6 +137,27 @@ def test_what_is_kept_with_a_layout_serves_any_number_of_heads_and_goes_with_it(
     gone = weakref.ref(layout)
     del layout
     assert gone() is None
+
+
+def test_a_compiled_model_calls_it_between_its_graphs_and_trains() -> None:
+    project, layout = torch.nn.Linear(8, 3 * 8), Causal().layout(12, block=4)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        q, k, v = project(x).view(2, 12, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        return sparse_attention(q, k, v, layout, backend="gather").square().sum()
+
+    def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    x = torch.randn(2, 12, 8)
+    (want,) = torch.autograd.grad(loss(x), project.weight)
+    compiled = torch.compile(loss, backend=backend)
+    for _ in range(2):
+        (got,) = torch.autograd.grad(compiled(x), project.weight)
+        torch.testing.assert_close(got, want)
+    assert 2 <= len(graphs) <= 4  # what comes before and after, not each step of gather
 
 
 @pytest.mark.gpu

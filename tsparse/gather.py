@@ -1,8 +1,9 @@
 """Block-sparse attention in PyTorch: gather the blocks a layout lists, attend, next. Memory linear in N.
 
 The work comes in chunks that fit the cache, see `chunks.py`: load tiles, one matrix product, mask, softmax,
-one matrix product. A row of blocks with many keys is in several chunks, one after the other, each of which
-joins its output and lse to what is there, weighed by the sums of exponentials. The backward pass (Dao et al.,
+one matrix product. What a chunk computes is written over what the last one did: fresh memory costs more than
+the softmax. A row of blocks with many keys is in several chunks, one after the other, each of which joins its
+output and lse to what is there, weighed by the sums of exponentials. The backward pass (Dao et al.,
 "FlashAttention", 2022, algorithm 4) walks the same chunks and computes their scores once more.
 """
 
@@ -93,17 +94,19 @@ def _forward(
 
     out = torch.zeros(*q_tiles.shape[:2], v.shape[-1], dtype=work, device=q.device)
     lse = torch.full(q_tiles.shape[:2], -math.inf, dtype=work, device=q.device)  # to the base 2
+    scores, here, room_k, room_v = (x.new_empty(0) for x in (out, out, k, v))  # memory that chunks share
 
     # which blocks
     for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
-        row = chunk.row
+        at = chunk.queries
 
         # load
-        queries = q_tiles[row].to(work) * (scale * LOG2E)  # [n, block_q, D]
-        keys, values = _load(k_tiles, chunk, work), _load(v_tiles, chunk, work)  # [n, m * block_k, D]
+        queries = q_tiles[at].to(work) * (scale * LOG2E)  # [n, queries, D]
+        keys = _load(k_tiles, chunk, room_k).to(work)  # [n, keys, D]
+        values = _load(v_tiles, chunk, room_v).to(work)  # [n, keys, Dv]
 
         # score
-        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
+        torch.bmm(queries, keys.mT, out=scores.resize_(0))  # [n, queries, keys]
         if softcap is not None:
             scores.div_(softcap * LOG2E).tanh_().mul_(softcap * LOG2E)
         if alibi_slopes is not None:
@@ -113,17 +116,18 @@ def _forward(
         _hide(scores, chunk)
 
         # update
-        largest = scores.amax(dim=-1, keepdim=True)  # [n, block_q, 1]
+        largest = scores.amax(dim=-1, keepdim=True)  # [n, queries, 1]
         largest.masked_fill_(largest == -math.inf, 0.0)  # nothing seen: every exp2 is 0, not NaN
         total = scores.sub_(largest).exp2_().sum(dim=-1, keepdim=True)
-        here = torch.bmm(scores, values).div_(total.masked_fill(total == 0, 1.0))  # [n, block_q, Dv]
-        lse_here = (largest + total.log2()).squeeze(-1)  # [n, block_q]
+        torch.bmm(scores, values, out=here.resize_(0))  # [n, queries, Dv]
+        here.div_(total.masked_fill(total == 0, 1.0))
+        lse_here = (largest + total.log2()).squeeze(-1)  # [n, queries]
         if chunk.begins:
-            out[row], lse[row] = here, lse_here
+            out[at], lse[at] = here, lse_here
         else:
-            lse_both = torch.logaddexp2(lse[row], lse_here)
+            lse_both = torch.logaddexp2(lse[at], lse_here)
             share = torch.exp2(lse_here - lse_both.masked_fill(lse_both == -math.inf, 0.0))
-            out[row], lse[row] = torch.lerp(out[row], here, share[..., None]), lse_both
+            out[at], lse[at] = torch.lerp(out[at], here, share[..., None]), lse_both
 
     # store
     return _whole(out, q).to(q.dtype), _whole(lse, q) / LOG2E
@@ -158,35 +162,37 @@ def _backward(
     reach = _tiles(reach[..., None], layout.block[0], math.inf)  # [B * H * R, block_q, 1]
     delta = _tiles(delta[..., None], layout.block[0])  # [B * H * R, block_q, 1]
     dq, dk, dv = (torch.zeros_like(x, dtype=work) for x in (q_tiles, k_tiles, v_tiles))
+    p, dscores, room_k, room_v = (x.new_empty(0) for x in (dq, dq, k, v))  # memory that chunks share
 
     # which blocks
     for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
-        row = chunk.row
+        at = chunk.queries
 
         # load
-        queries = q_tiles[row].to(work) * (scale * LOG2E)  # [n, block_q, D]
-        keys, values = _load(k_tiles, chunk, work), _load(v_tiles, chunk, work)  # [n, m * block_k, D]
-        douts = dout_tiles[row].to(work)  # [n, block_q, Dv]
+        queries = q_tiles[at].to(work) * (scale * LOG2E)  # [n, queries, D]
+        keys = _load(k_tiles, chunk, room_k).to(work)  # [n, keys, D]
+        values = _load(v_tiles, chunk, room_v).to(work)  # [n, keys, Dv]
+        douts = dout_tiles[at].to(work)  # [n, queries, Dv]
 
         # score
-        scores = torch.bmm(queries, keys.mT)  # [n, block_q, m * block_k]
+        torch.bmm(queries, keys.mT, out=p.resize_(0))  # [n, queries, keys]
         if softcap is not None:
-            bend = scores.div_(softcap * LOG2E).tanh_().square().neg_().add_(1.0)  # how steep the cap is here
-            scores.mul_(softcap * LOG2E)
+            bend = p.div_(softcap * LOG2E).tanh_().square().neg_().add_(1.0)  # how steep the cap is here
+            p.mul_(softcap * LOG2E)
         if alibi_slopes is not None:
-            _lower(scores, alibi_slopes, chunk, layout)
+            _lower(p, alibi_slopes, chunk, layout)
 
         # mask
-        _hide(scores, chunk)
+        _hide(p, chunk)
 
         # update
-        p = scores.sub_(reach[row]).exp2_()
-        _add(dv, chunk, torch.bmm(p.mT, douts))
-        dscores = torch.bmm(douts, values.mT).sub_(delta[row]).mul_(p)
+        p.sub_(reach[at]).exp2_()
+        _add(dv, chunk, p, douts)
+        torch.bmm(douts, values.mT, out=dscores.resize_(0)).sub_(delta[at]).mul_(p)
         if softcap is not None:
             dscores.mul_(bend)
-        _add(dk, chunk, torch.bmm(dscores.mT, queries))
-        dq[row] = torch.baddbmm(dq[row], dscores, keys)  # no row is in a chunk twice
+        _add(dk, chunk, dscores, queries)
+        dq[at] = torch.baddbmm(dq[at], dscores, keys)  # no row is in a chunk twice
 
     # store
     dq, dk = dq.mul_(scale), dk.div_(LOG2E)  # the queries above have both factors in them
@@ -205,43 +211,50 @@ def _whole(tiles: Tensor, like: Tensor) -> Tensor:
     return tiles.view(batch, heads, -1, *tiles.shape[2:])[:, :, :n].contiguous()
 
 
-def _load(tiles: Tensor, chunk: Chunk, dtype: torch.dtype) -> Tensor:
-    """The key tiles of each piece, one after the other: `[n, m * block_k, D]`; a view where that can be."""
+def _load(tiles: Tensor, chunk: Chunk, room: Tensor) -> Tensor:
+    """The keys of each piece: `[n, keys, D]`, a view where that can be, otherwise copied into `room`."""
     n, m = chunk.tiles.shape
     if chunk.window is None:
-        return tiles.index_select(0, chunk.tiles.flatten()).view(n, -1, tiles.shape[-1]).to(dtype)
+        torch.index_select(tiles, 0, chunk.tiles.flatten(), out=room.resize_(0))
+        return room.view(n, -1, tiles.shape[2])
     (first, step), block = chunk.window, tiles.shape[1]
     windows = tiles[first:].flatten(0, 1).unfold(0, m * block, step * block)  # [..., D, m * block_k]
-    return windows[:n].mT.to(dtype)
+    return windows[:n].mT[:, chunk.keys]
 
 
 def _lower(scores: Tensor, slopes: Tensor, chunk: Chunk, layout: BlockLayout) -> None:
     """Lower scores with the distance; `slopes [H]` or `[B, H]`."""
     rows, columns = layout.n_q_blocks, layout.n_kv_blocks
-    row = chunk.row
+    row, inside = chunk.queries
     if isinstance(row, slice):
         row = torch.arange(row.start, row.stop, device=scores.device)
     slope = slopes.to(scores.dtype).flatten() * LOG2E  # [H] or [B * H]
     slope = slope[row // rows % len(slope)]  # [n]
-    scores.sub_(slope[:, None, None] * _distance(layout, row % rows, chunk.tiles % columns))
+    distance = _distance(layout, row % rows, chunk.tiles % columns)[:, inside, chunk.keys]
+    scores.sub_(slope[:, None, None] * distance)
 
 
 def _hide(scores: Tensor, chunk: Chunk) -> None:
     """Fill scores that the pattern hides with -inf."""
-    blocks = scores.unflatten(2, (chunk.tiles.shape[1], -1))  # [n, block_q, m, block_k]
-    for slot, kind in zip(chunk.slots, chunk.which.T, strict=True):
-        blocks[:, :, slot].masked_fill_(chunk.hidden[kind], -math.inf)  # in place
+    for columns, masks, which in chunk.hidden:
+        scores[:, :, columns].masked_fill_(masks[which], -math.inf)  # in place
 
 
-def _add(tiles: Tensor, chunk: Chunk, more: Tensor) -> None:
-    """Add `more [n, m * block_k, D]` to the key tiles of a chunk, one after the other where one repeats."""
-    n, m = chunk.tiles.shape
-    more = more.view(n, m, *tiles.shape[1:])
+def _add(tiles: Tensor, chunk: Chunk, weights: Tensor, x: Tensor) -> None:
+    """Add `weights.mT @ x` to the keys of a chunk, one piece after the other where a key is in several.
+
+    `weights [n, queries, keys]`, `x [n, queries, D]`.
+    """
     if chunk.window is not None:
-        first, step = chunk.window
-        for slot in range(m):
-            tiles[first + slot :: step][:n].add_(more[:, slot])
-    elif tiles.is_cuda:
+        (first, step), block = chunk.window, tiles.shape[1]
+        keys = tiles[first:].flatten(0, 1)[chunk.keys.start :]
+        for some in weights.split(step * block, dim=2):  # [n, queries, w]: as many keys as windows are apart
+            windows = keys.unfold(0, some.shape[2], step * block)[: len(x)].mT  # [n, w, D], none overlaps
+            windows.baddbmm_(some.mT, x)
+            keys = keys[step * block :]
+        return
+    more = torch.bmm(weights.mT, x).view(*chunk.tiles.shape, *tiles.shape[1:])
+    if tiles.is_cuda:
         tiles.index_put_((chunk.tiles,), more, accumulate=True)  # index_add_ adds in any order there
     else:
         tiles.index_add_(0, chunk.tiles.flatten(), more.flatten(0, 1))
