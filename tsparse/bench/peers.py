@@ -5,7 +5,7 @@ Each function prepares one and returns a call that does one forward pass, `[B, H
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -120,12 +120,7 @@ def between_projections(module: Any, layout: BlockLayout, heads: int, x: Tensor)
 
 def _transformers(model: str, file: str) -> Any:
     """A file of a model of `transformers`, which is told to look nothing up."""
+    if importlib.util.find_spec("transformers") is None:
+        raise NotMeasured("transformers is not installed: in the course's folder, pip install -e '.[bench]'")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    try:
-        return importlib.import_module(f"transformers.models.{model}.{file}")
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise NotMeasured(
-            "transformers is not installed: pip install -e '.[bench]' -c constraints.txt in the course's folder"
-        ) from error
+    return importlib.import_module(f"transformers.models.{model}.{file}")

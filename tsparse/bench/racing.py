@@ -33,11 +33,11 @@ class Contestant:
 
 
 class Rounds(NamedTuple):
-    """How many rounds a race has: at least `least`, then more until `seconds` are over, at most `most`."""
+    """How often each runs: `least` times, then until its own runs took `seconds`, `most` times at most."""
 
-    least: int = 5
+    least: int = 3
     most: int = 25
-    seconds: float = 12.0
+    seconds: float = 5.0
 
 
 ROUNDS = Rounds()
@@ -81,12 +81,10 @@ def race(
         running.append((contestant, entry))
     del expected, results
 
-    begin = time.perf_counter()
     for turn in range(rounds.most):
-        if turn >= rounds.least and time.perf_counter() - begin > rounds.seconds:
-            break
         for contestant, entry in running:
-            entry.seconds.append(clock(contestant.call))
+            if turn < rounds.least or sum(entry.seconds) < rounds.seconds:
+                entry.seconds.append(clock(contestant.call))
 
 
 def compare(entry: Entry, apart: float, tolerance: float) -> None:

@@ -128,7 +128,7 @@ class Record:
         state = "" if self.complete else " (interrupted: what was measured until then)"
         yield f"tsparse {self.command}, {self.date}{state}"
         yield facts
-        yield "ratio: how many times as long as the first line of the case took, by medians; or as much memory"
+        yield "ratio: how many times as long as the first line of its case (medians), or as much memory"
         section = None
         for case in self.cases:
             if case.section != section:
