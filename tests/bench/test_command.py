@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tsparse.bench import cpu
-from tsparse.bench.cpu import Planned
-from tsparse.bench.record import Case, Entry, Record
+from tsparse.bench.record import Case, Entry, Planned, Record
 from tsparse.cli import main
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from ..patterns import Local
 from . import peers
 from .apart import TIME_LIMIT, apart, inputs, layout_subject
 from .racing import ROUNDS, Contestant, NotMeasured, Rounds, compare, difference, race
-from .record import Case, Entry, Goal
+from .record import Case, Entry, Goal, Planned
 from .subjects import Subject, global_window, random_window, window
 
 HEADS, DIM, BLOCK = 4, 64, 64
@@ -69,14 +68,6 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(("window",), (1024,), (1024, 1024), (1024, 2048), (1024,), 1, Rounds(2, 2), {})
-
-
-class Planned(NamedTuple):
-    """A case to come: `measure` fills it."""
-
-    section: str
-    title: str
-    measure: Callable[[Case], None]
 
 
 def plan(effort: Effort) -> Iterator[Planned]:

@@ -7,11 +7,12 @@ times as long as the first one it took, by medians; where no time was measured, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from statistics import median
-from typing import Any, Literal
+from itertools import groupby
+from statistics import geometric_mean, median
+from typing import Any, Literal, NamedTuple
 
 NOT_MEASURED = "NOT MEASURED"
 
@@ -84,6 +85,14 @@ class Case:
         return "met" if entry.goal.met(value) else "MISSED"
 
 
+class Planned(NamedTuple):
+    """A case to come: `measure` fills it."""
+
+    section: str
+    title: str
+    measure: Callable[[Case], None]
+
+
 @dataclass
 class Record:
     """One run of a bench: on which machine, with which versions, when, and all that was measured."""
@@ -129,21 +138,37 @@ class Record:
         yield f"tsparse {self.command}, {self.date}{state}"
         yield facts
         yield "ratio: how many times as long as the first line of its case (medians), or as much memory"
-        section = None
-        for case in self.cases:
-            if case.section != section:
-                section = case.section
-                yield f"\n{section}"
-                yield _ROW.format(
-                    "", "median", "least", "runs", "memory", "ratio", "goal", "", "difference"
-                ).rstrip()
-            yield f"  {case.title}"
-            for entry in case.entries:
-                yield _row(case, entry)
-                notes = [f"computes something else: {entry.other}"] if entry.other else []
-                notes += [entry.note] if entry.note and (entry.seconds or entry.mib is not None) else []
-                notes += ["".join(f"{name} {value:.3g}  " for name, value in entry.figures.items()).strip()]
-                yield from (f"{'':8}{note}" for note in notes if note)
+        for section, cases in groupby(self.cases, lambda case: case.section):
+            yield f"\n{section}"
+            yield from _table(list(cases))
+
+
+def _table(cases: list[Case]) -> Iterator[str]:
+    """The lines of one section: its cases, and the geometric mean of each implementation's ratios."""
+    yield _ROW.format("", "median", "least", "runs", "memory", "ratio", "goal", "", "difference").rstrip()
+    ratios: dict[str, list[float]] = {}
+    for case in cases:
+        yield f"  {case.title}"
+        for entry in case.entries:
+            yield _row(case, entry)
+            yield from (f"{'':8}{note}" for note in _notes(entry))
+            ratio = case.ratio(entry)
+            if ratio is not None and not entry.wrong:
+                ratios.setdefault(entry.name, []).append(ratio)
+    for name, found in ratios.items():
+        if len(found) > 1:
+            mean = _three_digits(geometric_mean(found))
+            yield f"  {name}: ratio {mean} in the geometric mean of {len(found)}"
+
+
+def _notes(entry: Entry) -> Iterator[str]:
+    """What is to be said about an entry that was measured."""
+    if entry.other:
+        yield f"computes something else: {entry.other}"
+    if entry.note and (entry.seconds or entry.mib is not None):
+        yield entry.note
+    if entry.figures:
+        yield ", ".join(f"{name} {value:.3g}" for name, value in entry.figures.items())
 
 
 _ROW = "    {:36} {:>8} {:>8} {:>4} {:>9} {:>7} {:>9} {:6} {:>10}"
