@@ -56,6 +56,15 @@ def test_ours_and_masked_sdpa_have_the_same_gradients() -> None:
     torch.testing.assert_close(ours, masked)
 
 
+def test_flex_without_a_compiler_is_a_reason_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(*args: object, **options: object) -> torch.Tensor:
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: no_compiler)
+    with pytest.raises(NotMeasured, match="install g"):
+        peers.flex(SUBJECTS[0].mask_mod, N, BLOCK)(*inputs(N, HEADS, DIM))
+
+
 def test_missing_transformers_is_told_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     for name in [name for name in sys.modules if name.startswith("transformers.")]:

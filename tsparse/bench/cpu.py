@@ -36,10 +36,9 @@ BUILDERS = {
 FORWARD = "forward (H = 4, D = 64, float32, block 64)"
 MODULES = "modules of Hugging Face (E = 256, the same three projections on both sides)"
 FIRST = "first call (empty compile cache, from inputs to output)"
-BACKWARD = "forward and backward"
+BACKWARD = "forward and backward (H = 4, D = 64, float32, block 64)"
 MEMORY = "peak memory (above what was resident before)"
 LAYOUTS = "layouts (block 128; difference: blocks that only one of them lists)"
-
 
 GOALS = {
     "window": Goal(least=1.0),  # compiled FlexAttention's time over ours, forward

@@ -35,11 +35,23 @@ def ours(layout: BlockLayout) -> Attend:
 
 
 def flex(mask_mod: MaskMod, n: int, block: int) -> Attend:
-    """FlexAttention, compiled for this mask alone: a function compiled for many goes dense after eight."""
+    """FlexAttention, compiled for this mask alone on its first call; NotMeasured without a C++ compiler.
+
+    A function compiled for many masks goes dense after eight of them, so nothing compiled before is kept.
+    """
     torch._dynamo.reset()
     block_mask = create_block_mask(mask_mod, None, None, n, n, device="cpu", BLOCK_SIZE=block)
     compiled = torch.compile(flex_attention, fullgraph=True, dynamic=False)
-    return lambda q, k, v: compiled(q, k, v, block_mask=block_mask)
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        try:
+            return compiled(q, k, v, block_mask=block_mask)
+        except RuntimeError as error:
+            if "InvalidCxxCompiler" not in str(error):
+                raise
+            raise NotMeasured("it needs a C++ compiler: install g++ or clang, or name one in CXX") from None
+
+    return attend
 
 
 def masked(mask: Tensor) -> Attend:
