@@ -28,9 +28,9 @@ def test_memory_of_twice_the_length_is_not_four_times_as_much() -> None:
 
 @linux
 def test_block_mask_of_many_tokens_stops_at_the_memory_limit_and_our_layout_does_not() -> None:
-    with pytest.raises(NotMeasured, match="memory limit of 8 GiB"):
-        apart("layout", "create_block_mask", "window", 1 << 17, 128, 1)
-    found = apart("layout", "ours", "window", 1 << 17, 128, 1)
+    with pytest.raises(NotMeasured, match="memory limit of 2 GiB"):
+        apart("layout", "create_block_mask", "window", 1 << 14, 128, 1, 2.0)
+    found = apart("layout", "ours", "window", 1 << 17, 128, 1, 2.0)
     assert len(found["seconds"]) == 1
     assert found["mib"] < 500
 
@@ -42,7 +42,7 @@ def test_process_that_takes_too_long_is_stopped_and_says_so() -> None:
 
 def test_process_that_fails_says_its_last_line() -> None:
     with pytest.raises(NotMeasured, match="its process failed: ValueError: n_q must be"):
-        apart("layout", "ours", "window", 0, 128, 1)
+        apart("layout", "ours", "window", 0, 128, 1, 8.0)
 
 
 @pytest.mark.parametrize("name", ["window", "longformer", "bigbird"])

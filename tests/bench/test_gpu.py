@@ -85,7 +85,7 @@ def test_density_compares_ours_with_ours() -> None:
     density(SETTING, N, case)
     assert [entry.name for entry in case.entries] == [f"density 1/{part}" for part in (1, 4, 8, 16)]
     assert [len(entry.seconds) for entry in case.entries] == [2] * 4
-    assert [str(entry.goal) for entry in case.entries if entry.goal] == ["≤ 0.166667"]
+    assert [str(entry.goal) for entry in case.entries if entry.goal] == ["≤ 0.167"]
 
 
 def test_too_little_memory_is_a_reason_and_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,6 @@ from . import peers
 from .racing import NotMeasured, wall
 from .subjects import Subject, global_window, random_window, window
 
-MEMORY_LIMIT = 8.0  # GiB of addresses for building a layout: what a laptop may have
-TIME_LIMIT = 30.0  # seconds for a process that builds a layout several times
 ENOUGH = 5.0  # seconds after which it builds it no more
 
 
@@ -87,8 +85,8 @@ def memory(n: int, heads: int, dim: int, block: int) -> dict[str, Any]:
     return {"mib": most_resident(lambda: step(n, tensors))}
 
 
-def layout(who: str, subject_name: str, n: int, block: int, builds: int) -> dict[str, Any]:
-    """Seconds of each build and MiB of the first, under MEMORY_LIMIT; how many blocks differ from ours.
+def layout(who: str, subject_name: str, n: int, block: int, builds: int, gib: float) -> dict[str, Any]:
+    """Seconds of each build and MiB of the first, in at most `gib` GiB; how many blocks differ from ours.
 
     `who` is "ours", "create_block_mask" or "compiled" (`torch.compile(create_block_mask)`, for which the note
     says how long the call took that compiled). Something is built before the first that counts: this very one
@@ -103,8 +101,7 @@ def layout(who: str, subject_name: str, n: int, block: int, builds: int) -> dict
 
     create = torch.compile(create_block_mask, dynamic=False) if who == "compiled" else create_block_mask
     subject = layout_subject(subject_name, n, block)
-    limit = int(MEMORY_LIMIT * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30),) * 2)  # of addresses
     try:
         small = 8 * block
         warm = (subject, n) if who == "compiled" else (layout_subject(subject_name, small, block), small)
@@ -116,7 +113,7 @@ def layout(who: str, subject_name: str, n: int, block: int, builds: int) -> dict
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
-        return {"stopped": f"stopped at the memory limit of {MEMORY_LIMIT:g} GiB"}
+        return {"stopped": f"stopped at the memory limit of {gib:g} GiB"}
     differing = None if who == "ours" else blocks_apart(build(subject, n), subject, n, block)
     note = f"its first call took {first:.3g} s: it compiles for every length" if who == "compiled" else ""
     return {"seconds": seconds, "mib": mib, "difference": differing, "note": note}

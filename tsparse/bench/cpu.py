@@ -20,13 +20,15 @@ from torch import Tensor, nn
 from ..layout import BlockLayout
 from ..patterns import Local
 from . import peers
-from .apart import TIME_LIMIT, apart, inputs, layout_subject
+from .apart import apart, inputs, layout_subject
 from .racing import ROUNDS, Contestant, NotMeasured, Rounds, compare, difference, race
 from .record import Case, Entry, Goal, Planned
 from .subjects import Subject, global_window, random_window, window
 
 HEADS, DIM, BLOCK = 4, 64, 64
 LAYOUT_BLOCK = 128
+MEMORY_LIMIT = 8.0  # GiB for a process that builds a layout: what a laptop may have
+TIME_LIMIT = 30.0  # seconds for it, several builds and all
 BUILDERS = {
     "ours": "ours, pattern.layout",
     "create_block_mask": "create_block_mask",
@@ -217,7 +219,7 @@ def _layout(
         if entry.note:
             continue
         try:
-            found = apart("layout", who, name, n, LAYOUT_BLOCK, builds, timeout=TIME_LIMIT)
+            found = apart("layout", who, name, n, LAYOUT_BLOCK, builds, MEMORY_LIMIT, timeout=TIME_LIMIT)
         except NotMeasured as reason:
             entry.note = str(reason)
             stopped[name, who] = f"{reason}, at N = {n:,}"

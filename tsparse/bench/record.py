@@ -28,7 +28,7 @@ class Goal:
     def __str__(self) -> str:
         unit = " MiB" if self.of == "mib" else ""
         bounds = (("≥", self.least), ("≤", self.most))
-        return ", ".join(f"{sign} {bound:g}{unit}" for sign, bound in bounds if bound is not None)
+        return ", ".join(f"{sign} {bound:.3g}{unit}" for sign, bound in bounds if bound is not None)
 
     def met(self, value: float) -> bool:
         """Whether a ratio, or a number of MiB, is within the bounds."""
