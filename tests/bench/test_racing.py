@@ -76,7 +76,7 @@ def test_wrong_output_is_flagged_and_said_and_timed_all_the_same() -> None:
 def test_output_of_nan_or_of_another_shape_is_wrong() -> None:
     case, _ = raced({"ours": 1.0, "nan": math.nan})
     assert case.entries[1].wrong
-    assert difference(torch.zeros(2), torch.zeros(2, 1)) == math.inf
+    assert difference(torch.zeros(2), torch.zeros(2, 1)).scaled == math.inf
 
 
 def test_who_means_to_compute_something_else_is_not_wrong_but_said() -> None:
@@ -87,7 +87,13 @@ def test_who_means_to_compute_something_else_is_not_wrong_but_said() -> None:
 
 def test_difference_is_over_all_results() -> None:
     results, expected = (torch.zeros(2), torch.tensor([0.0, 3.0])), (torch.zeros(2), torch.zeros(2))
-    assert difference(results, expected) == 3.0
+    assert difference(results, expected) == (3.0, 3.0)
+
+
+def test_error_of_a_large_sum_is_counted_in_units_of_the_sum_and_that_of_a_small_one_is_not() -> None:
+    large, small = torch.tensor([1000.0, 0.0]), torch.tensor([0.01])
+    assert difference((large + 2, small), (large, small)) == pytest.approx((2.0, 0.002))
+    assert difference((large, small + 2), (large, small)) == pytest.approx((2.0, 2.0))
 
 
 def test_what_cannot_be_measured_says_why_and_the_others_run_on() -> None:

@@ -21,7 +21,7 @@ from ..layout import BlockLayout
 from ..patterns import Local
 from . import peers
 from .apart import apart, inputs, layout_subject
-from .racing import ROUNDS, Contestant, NotMeasured, Rounds, compare, difference, race
+from .racing import ROUNDS, Apart, Contestant, NotMeasured, Rounds, compare, difference, race
 from .record import Case, Entry, Goal, Planned
 from .subjects import Subject, global_window, random_window, window
 
@@ -226,7 +226,7 @@ def _layout(
             continue
         entry.seconds, entry.mib, entry.note = found["seconds"], found["mib"], found["note"]
         if who != "ours":
-            compare(entry, found["difference"], tolerance=0)
+            compare(entry, Apart(found["difference"], found["difference"]), tolerance=0)
 
 
 def _tokens(n: int) -> Tensor:

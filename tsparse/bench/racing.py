@@ -61,8 +61,8 @@ def race(
     """Let contestants take turns, and add an entry for each to `case`, filled as they run.
 
     Everybody runs once first, untimed: its results are compared with those of the first one, and whatever it
-    compiles is compiled. Who is more than `tolerance` away and does not mean to be is `wrong`, and is timed
-    all the same. Who raises `NotMeasured` gets an entry that says why.
+    compiles is compiled. Who is more than `tolerance` away (`Apart.scaled`) and does not mean to be is
+    `wrong`, and is timed all the same. Who raises `NotMeasured` gets an entry that says why.
     """
     expected: Results | None = None
     running = []
@@ -87,18 +87,30 @@ def race(
                 entry.seconds.append(clock(contestant.call))
 
 
-def compare(entry: Entry, apart: float, tolerance: float) -> None:
+class Apart(NamedTuple):
+    """How far results are from what is expected: the largest absolute difference of any element.
+
+    `scaled` counts it in units of the largest element expected, where that is above 1: the error of a sum
+    over many queries, as gradients are, grows with the sum.
+    """
+
+    absolute: float
+    scaled: float
+
+
+def compare(entry: Entry, apart: Apart, tolerance: float) -> None:
     """Note how far results are from the first entry's, and whether that is too far. NaN is."""
-    entry.difference = apart if apart < float("inf") else None
-    entry.wrong = not entry.other and not apart <= tolerance
+    entry.difference = apart.absolute if apart.absolute < float("inf") else None
+    entry.wrong = not entry.other and not apart.scaled <= tolerance
     if entry.wrong:
-        entry.note = f"WRONG OUTPUT: {apart:.3g} away, at most {tolerance:g} is allowed"
+        entry.note = f"WRONG OUTPUT: {apart.scaled:.3g} away, at most {tolerance:g} is allowed"
 
 
-def difference(results: Results, expected: Results) -> float:
-    """The largest absolute difference of any element, in float32; infinite if shapes differ."""
+def difference(results: Results, expected: Results) -> Apart:
+    """How far apart one tensor or several are, in float32; infinitely if shapes differ."""
     pairs = [(x,) if isinstance(x, Tensor) else x for x in (results, expected)]
     if [x.shape for x in pairs[0]] != [x.shape for x in pairs[1]]:
-        return float("inf")
-    apart = [(x.float() - y.float()).abs().max() for x, y in zip(*pairs, strict=True)]
-    return float(torch.stack(apart).max())
+        return Apart(float("inf"), float("inf"))
+    absolute = torch.stack([(x.float() - y.float()).abs().max() for x, y in zip(*pairs, strict=True)])
+    largest = torch.stack([y.float().abs().max() for y in pairs[1]]).clamp(min=1.0)
+    return Apart(float(absolute.max()), float((absolute / largest).max()))
