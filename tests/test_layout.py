@@ -227,3 +227,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     )
     assert grown * unit < 500e6
+
+
+def test_first_layout_imports_nothing_that_takes_longer_than_the_layout() -> None:
+    """`torch.broadcast_shapes` imports sympy, for half a second."""
+    code = """
+import sys
+from tsparse import Causal, SlidingWindow
+before = set(sys.modules)
+(SlidingWindow(256) & Causal()).layout(4096)
+print(len(sys.modules.keys() - before))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(ran.stdout) < 10

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "bench": ("measure attention beside what people would use instead", "tsparse.bench.command"),
     "doctor": ("what this machine can run, and the way out where it cannot", "tsparse.notebook"),
     "grade": ("grade a filled-in exercise sheet", "tsparse.grade.command"),
     "notebooks": ("put notebooks into canonical form, run them, or check them", "tsparse.grade.notebooks"),

@@ -17,6 +17,7 @@ are seen. Two partial blocks overlaid may be anything: `UNDECIDED`, until `layou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -171,14 +172,14 @@ class Runs:
 
     def expand(self, batch: int, heads: int) -> Runs:
         """The same for at least so many batch entries and heads: B' and H' as large as these, or larger."""
-        lead = torch.broadcast_shapes(self.labels.shape[:2], (batch, heads))
+        lead = _both(self.labels.shape[:2], (batch, heads))
         return Runs(self.bounds.expand(*lead, -1, -1), self.labels.expand(*lead, -1, -1))
 
     def __invert__(self) -> Runs:
         return Runs(self.bounds, self.labels.new_tensor(_NOT)[self.labels])
 
     def __and__(self, other: Runs) -> Runs:
-        lead = torch.broadcast_shapes(self.bounds.shape[:-1], other.bounds.shape[:-1])
+        lead = _both(self.bounds.shape[:-1], other.bounds.shape[:-1])
         mine, theirs = (runs.bounds.expand(*lead, -1) for runs in (self, other))
         bounds = torch.cat([mine, theirs[..., 1:-1]], dim=-1).sort(dim=-1).values
         table = self.labels.new_tensor(_AND)
@@ -204,3 +205,8 @@ class Runs:
         before = length.cumsum(0) - length
         numbers = torch.arange(int(length.sum()), device=length.device)
         return numbers + (start - before).repeat_interleave(length)
+
+
+def _both(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """What both sizes broadcast to. (`torch.broadcast_shapes` imports sympy on first use: half a second.)"""
+    return [max(sizes) for sizes in zip(one, other, strict=True)]
