@@ -9,11 +9,11 @@ from torch import Tensor
 
 from . import flex, gather, reference
 from .arguments import check_attention
+from .kernels import op
 from .layout import BlockLayout
 from .patterns import Pattern
 
 Backend = Literal["auto", "reference", "gather", "flex", "triton"]
-_PLANNED = ("triton",)
 
 
 def sparse_attention(
@@ -54,12 +54,12 @@ def sparse_attention(
     q, k, v = (_autocast(x) for x in (q, k, v))
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
     _check_layout(layout, q, k)
-    if backend in _PLANNED:
-        raise NotImplementedError(
-            f'backend="{backend}" is not built yet; use "gather", "flex" or "reference"'
+    if backend == "auto":
+        backend = "triton" if q.is_cuda else "gather"
+    if backend not in ("reference", "gather", "flex", "triton"):
+        raise ValueError(
+            f'backend must be "auto", "reference", "gather", "flex" or "triton", got {backend!r}'
         )
-    if backend not in ("auto", "gather", "flex", "reference"):
-        raise ValueError(f'backend must be "auto", "gather", "flex" or "reference", got {backend!r}')
     with torch.autocast(q.device.type, enabled=False):
         if backend == "reference":
             return reference.attention(
@@ -76,7 +76,8 @@ def sparse_attention(
         if backend == "flex":
             return flex.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         q, k, v = (layout.arrange(x) for x in (q, k, v))
-        out = gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
+        implementation = op.attention if backend == "triton" else gather.attention
+        out = implementation(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         if isinstance(out, tuple):
             return layout.restore(out[0]), layout.restore(out[1])
         return layout.restore(out)

@@ -15,7 +15,7 @@ ROWS, COLUMNS = 13, 7
 
 
 @triton.jit
-def scores_and_sums(x_ptr, y_ptr, scores_ptr, sums_ptr, rows, columns, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+def scores_and_sums(x_ptr, y_ptr, scores_ptr, sums_ptr, rows, columns, BLOCK: tl.constexpr):
     """`scores = x @ y.T` and `sums = scores.sum(1)` for x, y `[rows, columns]`, both at most BLOCK."""
     row = tl.arange(0, BLOCK)
     column = tl.arange(0, BLOCK)
