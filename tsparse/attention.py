@@ -38,18 +38,20 @@ def sparse_attention(
     constants). Query i stands at position `layout.q_offset + i`, key j at j, whatever the layout's own order:
     q, k and v are permuted for a layout with a `permutation`, and what is returned is restored.
 
-    `backend="reference"` is dense attention with the layout's mask (memory N x M), `"gather"` visits the
-    listed blocks only (memory linear in N), `"flex"` is PyTorch's FlexAttention, compiled on the first call
-    with a layout (on a CPU: no gradients, lse or float64), `"auto"` is gather. All have gradients to q, k
-    and v, but for flex on a CPU.
+    `backend="triton"` are the kernels of `tsparse.kernels`, compiled on a GPU and interpreted on a CPU (slow,
+    and not bfloat16). `"gather"` is plain PyTorch that visits the listed blocks only, `"reference"` dense
+    attention with the layout's mask (memory N x M), `"flex"` PyTorch's FlexAttention, compiled on the first
+    call with a layout (on a CPU: no gradients, lse or float64). `"auto"` is triton on a GPU and gather on a
+    CPU. All have gradients to q, k and v, but for flex on a CPU.
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
     gets output 0, lse -inf and zero gradients. Under autocast q, k and v are cast as PyTorch's own attention
     casts them.
 
-    Raises TypeError or ValueError naming the argument that does not fit, NotImplementedError for a backend
-    that is not built yet.
+    Raises TypeError or ValueError naming the argument that does not fit, also where only the named backend
+    cannot take it, NotImplementedError for what FlexAttention lacks on a CPU, and RuntimeError where what a
+    backend needs is missing, a compiler or Triton.
     """
     q, k, v = (_autocast(x) for x in (q, k, v))
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
