@@ -206,6 +206,16 @@ def _differentiate(ctx: Any, dout: Tensor, dlse: Tensor) -> tuple[Any, ...]:
 block_sparse_attention.register_autograd(_differentiate, setup_context=_remember)
 
 
+def _refuse(ctx: Any, *gradients: Tensor) -> None:
+    """There are no second derivatives."""
+    raise RuntimeError(
+        'backend="triton" has first derivatives only: use backend="reference" for derivatives of gradients'
+    )
+
+
+block_sparse_attention_backward.register_autograd(_refuse)
+
+
 def _prepare(device: torch.device) -> None:
     """RuntimeError unless kernels can run there."""
     if device.type == "cpu":
