@@ -19,8 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+
+from tsparse.patterns import SlidingWindow
 
 TARGETS = {
     "sm_75": ("cuda", 75, 32),
@@ -71,6 +74,31 @@ class Launch:
             module: dict[str, Any] = {"__name__": "kernels"}
             exec(compile(self.source, path, "exec"), module)
             module[self.name][(1,)](**{name: _real(value) for name, value in self.arguments.items()})
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The kernels of this package, as `sparse_attention` and its gradient launch them."""
+
+    kernels: tuple[str, ...]
+    dtype: torch.dtype
+    head_dim: int
+    target: str
+
+    def start(self) -> None:
+        """Launch them, on a CPU that is taken for the target."""
+        from tsparse.kernels import interpret, op
+
+        q, k, v = (torch.empty(1, 2, 512, self.head_dim, dtype=self.dtype, requires_grad=True) for _ in "qkv")
+        layout = SlidingWindow(256).layout(512, block=128)
+        dtypes = (*interpret.INTERPRETED_DTYPES, torch.bfloat16)
+        with (
+            patch.multiple(interpret, require=lambda: None, INTERPRETED_DTYPES=dtypes),
+            patch.object(op, "_target", lambda device: self.target),
+        ):
+            out = op.attention(q, k, v, layout, scale=0.125)
+            assert isinstance(out, torch.Tensor)
+            out.backward(torch.empty_like(out))
 
 
 @dataclass(frozen=True)
@@ -162,10 +190,12 @@ def serve() -> None:
             answers.flush()
 
 
-def _jobs(request: Launch) -> list[Job]:
+def _jobs(request: Launch | Attention) -> list[Job]:
     """What launching it would compile."""
     with _launches(request.target) as jobs:
         request.start()
+    if isinstance(request, Attention):
+        return [job for job in jobs if job.function.__name__ in request.kernels]
     return jobs
 
 

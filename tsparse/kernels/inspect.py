@@ -6,9 +6,12 @@ kernels of this package. Both ask a process of their own (`tsparse.kernels.compi
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import inspect
+import itertools
+import json
 import os
 import pickle
 import re
@@ -24,7 +27,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from tsparse.kernels.compiling import TARGETS, Compiled, Failure, Launch, Pointer, run_on
+from tsparse.kernels.compiling import TARGETS, Attention, Compiled, Failure, Launch, Pointer, run_on
+from tsparse.kernels.op import MAX_HEAD_DIM
+from tsparse.kernels.tiles import Tile
 
 SHARED_LIMIT = {"sm_75": 64, "sm_80": 163, "sm_90": 227, "sm_100": 227, "gfx942": 64}
 """KiB of shared memory that one program can have.
@@ -59,7 +64,31 @@ def sass(compiled: Compiled) -> str:
     if compiled.target.startswith("gfx"):
         return compiled.assembly
     listing = run_on(compiled.binary, "-sass")
-    return "\n".join(line for line in re.sub(r"/\* 0x\w+ \*/", "", listing).splitlines() if line.strip())
+    lines = re.sub(r"/\* 0x\w+ \*/", "", listing).splitlines()
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def facts(compiled: Compiled) -> dict[str, Any]:
+    """What there is to say about it but for the code."""
+    names = ("kernel", "target", "tile", "registers", "spills", "shared", "instructions")
+    return {name: getattr(compiled, name) for name in names}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Facts about kernels, a line each; `spills` are bytes of a thread, `shared` is memory of a program."""
+    shown = [tuple(rows[0])] + [tuple(_cell(name, value, row) for name, value in row.items()) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in shown)
+    return "\n".join(lines)
+
+
+def _cell(name: str, value: Any, row: Mapping[str, Any]) -> str:
+    if name == "tile":
+        sides = " x ".join(str(side) for key, side in value.items() if key.startswith("BLOCK"))
+        return f"{sides}, {value['num_warps']} warps, {value['num_stages']} stages"
+    if name == "instructions":
+        return ", ".join(f"{count} {instruction}" for instruction, count in value.items() if count)
+    return f"{value / 1024:.1f} of {SHARED_LIMIT[row['target']]} KiB" if name == "shared" else str(value)
 
 
 def _known(target: str) -> str:
@@ -143,3 +172,47 @@ def _parts(name: str, value: Any, done: set[str]) -> Iterator[str]:
         yield f"import triton\n{name} = triton.language.constexpr({value.value!r})"
     else:
         yield f"{name} = {value!r}"
+
+
+KERNELS = ("forward", "delta", "dkdv", "dq")
+DTYPES = ("float16", "bfloat16", "float32")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `tsparse inspect`."""
+    several: dict[str, Any] = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--kernel", choices=KERNELS, default=KERNELS, **several)
+    parser.add_argument("--target", choices=TARGETS, default=list(TARGETS), **several)
+    parser.add_argument("--dtype", choices=DTYPES, default=["float16"], **several)
+    parser.add_argument("--head-dim", type=int, default=[64, 128], nargs="+", metavar="SIZE")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a list of objects in place of the table")
+    form.add_argument("--ptx", action="store_true", help="the assembly: PTX, or AMD's own")
+    form.add_argument("--sass", action="store_true", help="the machine's instructions")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile the package's kernels with the tiles they get, and print what was asked for."""
+    wrong = [size for size in args.head_dim if not 1 <= size <= MAX_HEAD_DIM]
+    if wrong:
+        raise ValueError(f"--head-dim must be 1 to {MAX_HEAD_DIM}, got {wrong[0]}")
+    dtypes = [getattr(torch, name) for name in args.dtype]
+    combinations = itertools.product(args.target, dtypes, args.head_dim)
+    requests = [Attention(tuple(args.kernel), dtype, size, target) for target, dtype, size in combinations]
+    results = _compiled(requests)
+    if args.ptx or args.sass:
+        for request, compiled in results:
+            row = _row(request, compiled)
+            print("// {kernel} {target} {dtype} head size {head_dim}".format_map(row))
+            print(sass(compiled) if args.sass else compiled.assembly)
+        return 0
+    rows = [_row(request, compiled) for request, compiled in results]
+    print(json.dumps(rows, indent=2) if args.json else table(rows))
+    return 0
+
+
+def _row(request: Attention, compiled: Compiled) -> dict[str, Any]:
+    found = facts(compiled)
+    asked = {"dtype": str(request.dtype).removeprefix("torch."), "head_dim": request.head_dim}
+    tile = {name: side for name, side in compiled.tile.items() if name in Tile._fields}
+    return {"kernel": compiled.kernel, "target": compiled.target} | asked | found | {"tile": tile}
