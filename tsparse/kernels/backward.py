@@ -92,7 +92,7 @@ def dkdv(
 
                 # score
                 s = tl.dot(k, tl.trans(q), input_precision=PRECISION)  # [BLOCK_N, BLOCK_M]
-                s, steep = finish(
+                s, unit, steep = finish(
                     s, q_pos[None, :], kv_pos[:, None], slope, sm_scale, softcap, ALIBI, SOFTCAP
                 )
 
@@ -103,7 +103,7 @@ def dkdv(
                     s = tl.where(seen, s, float("-inf"))
 
                 # update
-                p = tl.exp2(s - lse[None, :])
+                p = tl.exp2(s * unit - lse[None, :])
                 dv += tl.dot(p.to(dout.dtype), dout, input_precision=PRECISION)
                 dp = tl.dot(v, tl.trans(dout), input_precision=PRECISION)  # [BLOCK_N, BLOCK_M]
                 ds = p * (dp - di[None, :]) * steep
@@ -168,7 +168,9 @@ def dq(
             # score
             kv_pos = position(columns, positions_ptr, 0, n_kv, PERMUTED)
             s = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [BLOCK_M, BLOCK_N]
-            s, steep = finish(s, q_pos[:, None], kv_pos[None, :], slope, sm_scale, softcap, ALIBI, SOFTCAP)
+            s, unit, steep = finish(
+                s, q_pos[:, None], kv_pos[None, :], slope, sm_scale, softcap, ALIBI, SOFTCAP
+            )
 
             # mask
             if PARTIAL:
@@ -177,7 +179,7 @@ def dq(
                 s = tl.where(seen, s, float("-inf"))
 
             # update
-            p = tl.exp2(s - lse[:, None])
+            p = tl.exp2(s * unit - lse[:, None])
             dp = tl.dot(dout, tl.trans(v), input_precision=PRECISION)  # [BLOCK_M, BLOCK_N]
             ds = p * (dp - di[:, None]) * steep
             acc += tl.dot(ds.to(k.dtype), k, input_precision=PRECISION)

@@ -62,7 +62,7 @@ def forward(
             # score
             kv_pos = position(columns, positions_ptr, 0, n_kv, PERMUTED)
             s = tl.dot(q, tl.trans(k), input_precision=PRECISION)  # [BLOCK_M, BLOCK_N]
-            s, _ = finish(s, q_pos[:, None], kv_pos[None, :], slope, sm_scale, softcap, ALIBI, SOFTCAP)
+            s, unit, _ = finish(s, q_pos[:, None], kv_pos[None, :], slope, sm_scale, softcap, ALIBI, SOFTCAP)
 
             # mask
             if PARTIAL:
@@ -71,9 +71,9 @@ def forward(
                 s = tl.where(seen, s, float("-inf"))
 
             # update
-            m_new = tl.maximum(m_i, tl.max(s, 1))
+            m_new = tl.maximum(m_i, tl.max(s, 1) * unit)
             reach = tl.where(m_new == float("-inf"), 0.0, m_new)  # nothing seen yet: exp2 gives 0, not NaN
-            p = tl.exp2(s - reach[:, None])
+            p = tl.exp2(s * unit - reach[:, None])
             alpha = tl.exp2(m_i - reach)
             l_i = l_i * alpha + tl.sum(p, 1)
             acc = acc * alpha[:, None]

@@ -53,20 +53,22 @@ def position(places, positions_ptr, offset, n, PERMUTED: tl.constexpr):
 
 @triton.jit
 def finish(s, q_pos, kv_pos, slope, sm_scale, softcap, ALIBI: tl.constexpr, SOFTCAP: tl.constexpr):
-    """Scores to the base 2 from products `s` of queries and keys, and how steep the cap is there.
+    """Scores from products `s` of queries and keys, the `unit` they are in, and how steep the cap is there.
 
-    They are scaled, capped and lowered with distance: `softcap * tanh(sm_scale * s / softcap) - slope * gap`.
+    The score is `softcap * tanh(sm_scale * s / softcap) - slope * gap`, and `2 ** (s * unit)` its exponential:
+    where there is nothing to cap or to lower, `unit` scales, in one instruction with what is added next.
     """
     steep = 1.0
+    unit = sm_scale * LOG2E
     if SOFTCAP:
         bent = 1 - 2 / (tl.exp2(s * (2 * LOG2E * sm_scale / softcap)) + 1)  # tanh
         steep = 1 - bent * bent
         s = bent * (softcap * LOG2E)
-    else:
-        s = s * (sm_scale * LOG2E)
+        unit = 1.0
     if ALIBI:
-        s -= slope * LOG2E * tl.abs(q_pos - kv_pos).to(s.dtype)
-    return s, steep
+        s = s * unit - slope * LOG2E * tl.abs(q_pos - kv_pos).to(s.dtype)
+        unit = 1.0
+    return s, unit, steep
 
 
 @triton.jit
@@ -74,7 +76,8 @@ def visible(i, j, zone_ptr, bits_ptr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constex
     """Whether queries i of a partial block may see its keys j, which broadcast; see `tsparse.zones`."""
     low, high = tl.load(zone_ptr), tl.load(zone_ptr + 1)
     left, right = tl.load(zone_ptr + 2), tl.load(zone_ptr + 3)
-    seen = (i - j >= low) & (i - j <= high) & (j >= left) & (j < right)
+    first, stop = tl.maximum(left, i - high), tl.minimum(right, i - low + 1)  # of the keys that i sees
+    seen = (j >= first) & (j < stop)
     if HAS_BITS:  # noqa: SIM102, since one of the two is known when the kernel is compiled
         if low > high:
             words: tl.constexpr = (BLOCK_K + 31) // 32
