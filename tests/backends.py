@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from tests.closed_forms import Form, causal, per_head
 from tsparse import BlockLayout, attention, flex, sparse_attention
 from tsparse.arguments import DTYPES
+from tsparse.kernels.interpret import INTERPRETED_DTYPES
 
 Attend = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 Results = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
@@ -43,6 +45,12 @@ SIZES = (
     Size("fewer keys", 33, 10, 0, (16, 3)),
     Size("one token", 1, 1, 0, (4, 4)),
 )
+TILED_SIZES = (  # few tiles, since one takes Triton's interpreter milliseconds, of 16 x 16 at least
+    Size("whole tiles", 32, 32, 0, (16, 32)),
+    Size("ragged tiles", 37, 37, 0, (32, 64)),
+    Size("below a tile", 7, 9, 0, (16, 16)),
+    Size("decoding with tiles", 5, 39, 34, (16, 32)),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,9 @@ class Backend:
     gradients: bool = True
     skips: bool = True  # it reads no key and no value of a block that is not listed
     sizes: tuple[Size, ...] = SIZES  # that all patterns are tried at
+    sizes_per_head: tuple[Size, ...] = SIZES  # likewise, with a pattern for each head
     batch: int = 2  # of patterns that are the same for all batch entries
+    heads: int = 4  # of patterns that are the same for all heads
 
     def __repr__(self) -> str:
         return self.name
@@ -66,12 +76,16 @@ class Backend:
         return out
 
 
+TRITON = Backend(
+    "triton", INTERPRETED_DTYPES, sizes=TILED_SIZES, sizes_per_head=TILED_SIZES[1:2], batch=1, heads=2
+)
 # FlexAttention is compiled by test_flex.py. Here it runs as the Python it is made of, which is quick, knows
 # float64 and lse, and asks the mask_mod and the score_mod about every element, whatever blocks are listed.
 BACKENDS = (
     Backend("reference", skips=False),
     Backend("gather"),
     Backend("flex", gradients=False, skips=False),
+    *([TRITON] if find_spec("triton") else []),
 )
 every_backend = pytest.mark.parametrize("backend", BACKENDS, ids=repr, indirect=True)
 
@@ -126,9 +140,9 @@ def case_of(layout: BlockLayout, mask: Tensor, batch: int, heads: int, kv_heads:
 
 
 @lru_cache(64)
-def grouped(form: Form, size: Size, batch: int) -> Case:
+def grouped(form: Form, size: Size, batch: int, heads: int) -> Case:
     """Two query heads or more share a key head."""
-    heads = form.heads if form.heads > 1 else 4
+    heads = form.heads if form.heads > 1 else heads
     kv_heads = heads // 2 if heads % 2 == 0 else 1
     return make_case(form, size, max(batch, form.batch), heads, kv_heads)
 

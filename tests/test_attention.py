@@ -8,14 +8,6 @@ import pytest
 import torch
 
 import tsparse
-from tests.backends import tensors
-from tsparse import Causal, sparse_attention
-
-
-@pytest.mark.parametrize("backend", ["triton"])
-def test_backend_that_is_not_built_says_so(backend) -> None:
-    with pytest.raises(NotImplementedError, match=f'backend="{backend}" is not built yet'):
-        sparse_attention(*tensors(6, 6), Causal().layout(6), backend=backend)
 
 
 def in_a_fresh_process(code: str, **environment: str) -> str:

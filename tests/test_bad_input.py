@@ -210,7 +210,7 @@ def one_key_a_head(case: Case) -> Tensor:
 def test_nan_or_infinity_in_a_key_reaches_only_the_queries_that_see_it(
     form: Form, poison: float, backend: Backend
 ) -> None:
-    case = grouped(form, backend.sizes[1], backend.batch)
+    case = grouped(form, backend.sizes[1], backend.batch, backend.heads)
     q, k, v = case.inputs
     key = one_key_a_head(case)
     sees = at_key(case.mask, key, case)
@@ -223,7 +223,7 @@ def test_nan_or_infinity_in_a_key_reaches_only_the_queries_that_see_it(
 @every_backend
 @every_form
 def test_nan_in_a_query_stays_in_its_row(form: Form, backend: Backend) -> None:
-    case = grouped(form, backend.sizes[1], backend.batch)
+    case = grouped(form, backend.sizes[1], backend.batch, backend.heads)
     q, k, v = case.inputs
     row = torch.randint(q.shape[2], q.shape[:2], generator=torch.Generator().manual_seed(5))  # [B, H]
     own = F.one_hot(row, q.shape[2]).bool()
@@ -239,7 +239,7 @@ def test_nan_in_a_query_stays_in_its_row(form: Form, backend: Backend) -> None:
 def test_nan_in_a_value_reaches_only_the_queries_whose_visited_blocks_hold_it(
     form: Form, backend: Backend
 ) -> None:
-    case = grouped(form, backend.sizes[1], backend.batch)
+    case = grouped(form, backend.sizes[1], backend.batch, backend.heads)
     q, k, v = case.inputs
     key = one_key_a_head(case)
     reached = visited(case) if backend.skips else torch.ones_like(case.mask)

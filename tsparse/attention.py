@@ -9,11 +9,11 @@ from torch import Tensor
 
 from . import flex, gather, reference
 from .arguments import check_attention
+from .kernels import op
 from .layout import BlockLayout
 from .patterns import Pattern
 
 Backend = Literal["auto", "reference", "gather", "flex", "triton"]
-_PLANNED = ("triton",)
 
 
 def sparse_attention(
@@ -38,10 +38,11 @@ def sparse_attention(
     constants). Query i stands at position `layout.q_offset + i`, key j at j, whatever the layout's own order:
     q, k and v are permuted for a layout with a `permutation`, and what is returned is restored.
 
-    `backend="reference"` is dense attention with the layout's mask (memory N x M), `"gather"` visits the
-    listed blocks only (memory linear in N), `"flex"` is PyTorch's FlexAttention, compiled on the first call
-    with a layout (on a CPU: no gradients, lse or float64), `"auto"` is gather. All have gradients to q, k
-    and v, but for flex on a CPU.
+    `backend="triton"` are the kernels of `tsparse.kernels`, compiled on a GPU and interpreted on a CPU (slow,
+    and not bfloat16). `"gather"` is plain PyTorch that visits the listed blocks only, `"reference"` dense
+    attention with the layout's mask (memory N x M), `"flex"` PyTorch's FlexAttention, compiled on the first
+    call with a layout (on a CPU: no gradients, lse or float64). `"auto"` is triton on a GPU and gather on a
+    CPU. All have gradients to q, k and v, but for flex on a CPU.
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
@@ -49,18 +50,19 @@ def sparse_attention(
     and no others; NaN in v may reach every query whose visited blocks hold it (with "reference" every query).
     Under autocast q, k and v are cast as PyTorch's own attention casts them.
 
-    Raises TypeError or ValueError naming the argument that does not fit, NotImplementedError for a backend
-    that is not built yet.
+    Raises TypeError or ValueError naming the argument that does not fit, also where only the named backend
+    cannot take it, NotImplementedError for what FlexAttention lacks on a CPU, and RuntimeError where what a
+    backend needs is missing, a compiler or Triton.
     """
     q, k, v = (_autocast(x) for x in (q, k, v))
     scale = check_attention(q, k, v, scale, alibi_slopes, softcap)
     _check_layout(layout, q, k)
-    if backend in _PLANNED:
-        raise NotImplementedError(
-            f'backend="{backend}" is not built yet; use "gather", "flex" or "reference"'
+    if backend == "auto":
+        backend = "triton" if q.is_cuda else "gather"
+    if backend not in ("reference", "gather", "flex", "triton"):
+        raise ValueError(
+            f'backend must be "auto", "reference", "gather", "flex" or "triton", got {backend!r}'
         )
-    if backend not in ("auto", "gather", "flex", "reference"):
-        raise ValueError(f'backend must be "auto", "gather", "flex" or "reference", got {backend!r}')
     with torch.autocast(q.device.type, enabled=False):
         if backend == "reference":
             return reference.attention(
@@ -77,7 +79,8 @@ def sparse_attention(
         if backend == "flex":
             return flex.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         q, k, v = (layout.arrange(x) for x in (q, k, v))
-        out = gather.attention(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
+        implementation = op.attention if backend == "triton" else gather.attention
+        out = implementation(q, k, v, layout, scale, alibi_slopes, softcap, return_lse)
         if isinstance(out, tuple):
             return layout.restore(out[0]), layout.restore(out[1])
         return layout.restore(out)

@@ -6,7 +6,7 @@ into at once is bounded, whatever the number of blocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -23,22 +23,19 @@ class BlockLists:
 
     The blocks of row r of batch entry b and head h are `col_indices[crow[b, h, r]:crow[b, h, r + 1]]`.
     `crow_indices` is int32 `[B', H', R + 1]` with offsets into the one flat int32 `col_indices`; B' and H'
-    are 1 where all batch entries or all heads agree. `full_*` likewise.
+    are 1 where all batch entries or all heads agree. `full_*` likewise. `heaviest`, int32 `[B', H', R]`, has
+    the rows with most blocks first: the order in which a GPU begins them, so that none is late.
     """
 
     crow_indices: Tensor
     col_indices: Tensor
     full_crow_indices: Tensor
     full_col_indices: Tensor
+    heaviest: Tensor
 
     def to(self, device: torch.device) -> BlockLists:
         """These lists on another device."""
-        return BlockLists(
-            self.crow_indices.to(device),
-            self.col_indices.to(device),
-            self.full_crow_indices.to(device),
-            self.full_col_indices.to(device),
-        )
+        return BlockLists(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def places(numbers: Tensor, grid: Grid, heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -62,7 +59,11 @@ def turned(numbers: Tensor, rows: int, columns: int) -> Tensor:
 
 def lists(partial: Tensor, full: Tensor, shape: tuple[int, int, int, int]) -> BlockLists:
     """Lists of numbered blocks in a grid of `shape` (B', H', R, C)."""
-    return BlockLists(*_compress(partial, shape), *_compress(full, shape))
+    crow_indices, col_indices = _compress(partial, shape)
+    full_crow_indices, full_col_indices = _compress(full, shape)
+    count = crow_indices.diff(dim=-1) + full_crow_indices.diff(dim=-1)
+    heaviest = count.argsort(dim=-1, descending=True, stable=True).int()
+    return BlockLists(crow_indices, col_indices, full_crow_indices, full_col_indices, heaviest)
 
 
 def _compress(numbers: Tensor, shape: tuple[int, int, int, int]) -> tuple[Tensor, Tensor]:
@@ -73,7 +74,7 @@ def _compress(numbers: Tensor, shape: tuple[int, int, int, int]) -> tuple[Tensor
     numbers = numbers.sort().values
     starts = torch.arange(batch * heads * rows + 1, device=numbers.device) * columns
     crow = torch.searchsorted(numbers, starts, out_int32=True).unfold(0, rows + 1, rows)
-    return crow.reshape(batch, heads, rows + 1), (numbers % columns).int()
+    return crow.reshape(batch, heads, rows + 1).contiguous(), (numbers % columns).int()
 
 
 def at_once(grid: Grid) -> int:
@@ -103,20 +104,31 @@ def _sizes(grid: Grid, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
 def tile_masks(
     pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, column: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """See `BlockLayout.tile_masks`. The pattern is asked once for all blocks with the same fingerprint."""
-    (block_q, block_k), device = grid.block, grid.device
-    start_q, start_k = row * block_q + grid.q_offset, column * block_k
-    n_q, n_kv = _sizes(grid, row, column)
-    fingerprint = pattern.fingerprint(b, h, start_q, start_k, grid.block)
-    fingerprint = torch.cat([fingerprint, n_q[:, None], n_kv[:, None]], dim=1)
-    kinds, which = fingerprint.unique(dim=0, return_inverse=True)
-    one = torch.empty(len(kinds), dtype=torch.int64, device=device)
-    one[which] = torch.arange(len(which), device=device)  # some block of each kind
+    """See `BlockLayout.tile_masks`. The pattern is asked once for all blocks that look alike."""
+    one, which = look_alike(pattern, grid, b, h, row, column)
+    return masks(pattern, grid, b[one], h[one], row[one], column[one]), which
 
-    inside_q, inside_k = (torch.arange(width, device=device) for width in grid.block)
-    n_q, n_kv = n_q[one, None], n_kv[one, None]
-    q_idx = start_q[one, None] + torch.minimum(inside_q, n_q - 1)  # past the end: the last one that exists
-    kv_idx = start_k[one, None] + torch.minimum(inside_k, n_kv - 1)
-    places = b[one, None, None], h[one, None, None], q_idx[:, :, None], kv_idx[:, None, :]
+
+def look_alike(
+    pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, column: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of n blocks `one [u]` of each kind, and `which [n]` kind each block is, by their fingerprints."""
+    start_q, start_k = row * grid.block[0] + grid.q_offset, column * grid.block[1]
+    fingerprint = pattern.fingerprint(b, h, start_q, start_k, grid.block)
+    fingerprint = torch.cat([fingerprint, torch.stack(_sizes(grid, row, column), dim=1)], dim=1)
+    kinds, which = fingerprint.unique(dim=0, return_inverse=True)
+    one = torch.empty(len(kinds), dtype=torch.int64, device=grid.device)
+    one[which] = torch.arange(len(which), device=grid.device)
+    return one, which
+
+
+def masks(pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """What the pattern shows in u blocks, bool `[u, block_q, block_k]`; nothing past the end."""
+    start_q, start_k = row * grid.block[0] + grid.q_offset, column * grid.block[1]
+    n_q, n_kv = (size[:, None] for size in _sizes(grid, row, column))
+    inside_q, inside_k = (torch.arange(width, device=grid.device) for width in grid.block)
+    q_idx = start_q[:, None] + torch.minimum(inside_q, n_q - 1)  # past the end: the last one that exists
+    kv_idx = start_k[:, None] + torch.minimum(inside_k, n_kv - 1)
+    places = b[:, None, None], h[:, None, None], q_idx[:, :, None], kv_idx[:, None, :]
     seen = pattern(*(place.int() for place in places))  # int32 is twice as fast
-    return seen & (inside_q < n_q)[:, :, None] & (inside_k < n_kv)[:, None, :], which
+    return seen & (inside_q < n_q)[:, :, None] & (inside_k < n_kv)[:, None, :]

@@ -15,6 +15,10 @@ COMMANDS = {
     "bench": ("measure attention beside what people would use instead", "tsparse.bench.command"),
     "doctor": ("what this machine can run, and the way out where it cannot", "tsparse.notebook"),
     "grade": ("grade a filled-in exercise sheet", "tsparse.grade.command"),
+    "inspect": (
+        "what a compiler makes of the kernels, for GPUs that are not there",
+        "tsparse.kernels.inspect",
+    ),
     "notebooks": ("put notebooks into canonical form, run them, or check them", "tsparse.grade.notebooks"),
     "sheets": ("make exercises/ from solutions/, or check that they agree", "tsparse.grade.sheets"),
 }

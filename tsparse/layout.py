@@ -14,11 +14,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from . import blocks, conversions
+from . import blocks, conversions, zones
 from .arguments import block_size, whole
 from .blocks import BlockLists
 from .patterns import Pattern, block_diagonal
 from .runs import FULL, PARTIAL, UNDECIDED, Grid
+from .zones import PartialBlocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,7 @@ class BlockLayout:
     grid: Grid
     by_query: BlockLists
     by_key: BlockLists
+    partial_blocks: PartialBlocks
     order: Order | None = None
 
     @staticmethod
@@ -115,6 +117,7 @@ class BlockLayout:
         if n_kv % grid.block[1]:  # the last key block lacks keys
             short = full % grid.columns == grid.columns - 1
             partial, full = torch.cat([partial, full[short]]), full[~short]
+        partial = partial.sort().values
 
         rows, columns = grid.rows, grid.columns
         return BlockLayout(
@@ -126,6 +129,7 @@ class BlockLayout:
                 blocks.turned(full, rows, columns),
                 (batch, heads, columns, rows),
             ),
+            partial_blocks=zones.describe(arranged, grid, heads, partial),
             order=order,
         )
 
@@ -284,6 +288,7 @@ class BlockLayout:
             grid=replace(self.grid, device=target),
             by_query=self.by_query.to(target),
             by_key=self.by_key.to(target),
+            partial_blocks=self.partial_blocks.to(target),
             order=None if self.order is None else self.order.to(target),
         )
 

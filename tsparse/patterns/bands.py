@@ -13,7 +13,10 @@ from .base import Pattern
 
 
 class Spans(Pattern):
-    """A pattern in which each query sees one span of keys, `start <= k < stop`, see `Runs.from_spans`."""
+    """A pattern in which each query sees one span of keys, `start <= k < stop`, see `Runs.from_spans`.
+
+    Either the span moves with the query, or there is a `fingerprint` of its own.
+    """
 
     def span(self, q_idx: Tensor) -> tuple[Tensor, Tensor]:
         """Start and stop, `[R]` or `[B', R]`, of the queries at positions `q_idx [R]`."""
@@ -22,8 +25,9 @@ class Spans(Pattern):
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
-        """Only the distance matters."""
-        return (q_idx - kv_idx)[:, None]
+        """How far away the ends of the first query's span are, up to the size of a block."""
+        ends = ((end - kv_idx).clamp(-block[0], block[1]) for end in self.span(q_idx))
+        return torch.stack(list(ends), dim=1)
 
     def runs(self, grid: Grid) -> Runs:
         """Five runs a row."""

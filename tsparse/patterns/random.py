@@ -84,7 +84,7 @@ class RandomBlocks(Pattern):
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
-        """Where in its random blocks a block begins, and which pairs of those it may reach see each other."""
+        """Where in its random blocks a block begins, and which pairs of those it meets see each other."""
         reach = [(width + self.block - 2) // self.block + 1 for width in block]
         if reach[0] * reach[1] > 62:
             return super().fingerprint(b, h, q_idx, kv_idx, block)
@@ -92,7 +92,9 @@ class RandomBlocks(Pattern):
             x[:, None] // self.block + torch.arange(n, device=x.device)
             for x, n in zip((q_idx, kv_idx), reach, strict=True)
         )
-        seen = self._sees(i[:, :, None], j[:, None, :]).flatten(1).long()  # [n, reach_q * reach_k]
+        met = (i * self.block < q_idx[:, None] + block[0])[:, :, None]
+        met = met & (j * self.block < kv_idx[:, None] + block[1])[:, None, :]
+        seen = (met & self._sees(i[:, :, None], j[:, None, :])).flatten(1).long()  # [n, reach_q * reach_k]
         bits = (seen << torch.arange(seen.shape[1], device=seen.device)).sum(dim=1)
         return torch.stack([q_idx % self.block, kv_idx % self.block, bits], dim=1)
 
