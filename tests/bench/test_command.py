@@ -121,3 +121,25 @@ def test_show_prints_what_was_written(
     printed = capsys.readouterr().out.split("\n\n" + str(path))[0]
     assert main(["bench", "--show", str(path)]) == 0
     assert capsys.readouterr().out.strip() == printed.strip()
+
+
+def test_resume_measures_what_is_missing_and_keeps_the_rest(
+    plan: list[Planned], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "bench.json"
+    assert main(["bench", "--cpu", "--resume"]) == 2
+    assert "--resume needs --json FILE" in capsys.readouterr().err
+    plan += [planned("first", quick_result), planned("second", interrupted)]
+    assert main(["bench", "--cpu", "--json", str(path)]) == 130
+    plan[:] = [planned("first", interrupted), planned("second", quick_result)]
+    assert main(["bench", "--cpu", "--json", str(path), "--resume"]) == 0
+    record = Record.from_json(path.read_text(encoding="utf-8"))
+    assert [(case.title, case.entries[0].seconds) for case in record.cases] == [
+        ("first", [1.0]),
+        ("second", [1.0]),
+    ]
+
+
+def test_show_without_a_file_prints_the_recorded_results(capsys: pytest.CaptureFixture) -> None:
+    assert main(["bench", "--show"]) == 0
+    assert capsys.readouterr().out.startswith("tsparse bench --gpu, ")

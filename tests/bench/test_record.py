@@ -1,10 +1,14 @@
 """What is kept of a run: the table, the JSON, and the verdicts in them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from tsparse.bench.record import Case, Entry, Goal, Record
+from tsparse.bench import gpu
+from tsparse.bench.racing import wall
+from tsparse.bench.record import NOT_MEASURED, RECORDED, Case, Entry, Goal, Planned, Record
+from tsparse.cost import Ceilings
 
 
 @pytest.fixture
@@ -71,3 +75,29 @@ def test_table_of_an_interrupted_run_says_so(record: Record) -> None:
 def test_durations_have_three_digits_and_a_unit(seconds: float, shown: str) -> None:
     record = Record("bench", {}, {}, cases=[Case("s", "t", [Entry("ours", seconds=[seconds])])])
     assert shown in record.as_text()
+
+
+def test_recorded_results_have_an_entry_for_every_case_of_the_plan() -> None:
+    """Or it is written anew: `tsparse bench --gpu --json tsparse/bench/gpu.json`."""
+    recorded = Record.from_json(RECORDED.read_text(encoding="utf-8"))
+    planned = gpu.plan(gpu.Setting(Ceilings(1.0, 1.0, 1.0), wall))
+    assert [(case.section, case.title) for case in recorded.cases] == [(p.section, p.title) for p in planned]
+    for case in recorded.cases:
+        for entry in case.entries:
+            assert entry.seconds or entry.note
+    assert recorded.machine or NOT_MEASURED in recorded.as_text()
+
+
+def test_run_that_was_interrupted_goes_on_where_it_was() -> None:
+    planned = [Planned("s", title, lambda case: None) for title in "abc"]
+    before = Record("bench", {"gpu": "x"}, {"torch": "1"}, cases=[Case("s", "a"), Case("s", "b")])
+    record = Record("bench", {"gpu": "x"}, {"torch": "1"}, {"GB/s": 3.0})
+    assert [one.title for one in record.resume(before, planned)] == ["b", "c"]  # b was not whole
+    assert [case.title for case in record.cases] == ["a"]
+
+
+@pytest.mark.parametrize("changed", [{"command": "other"}, {"machine": {"gpu": "y"}}, {"versions": {}}])
+def test_results_of_another_machine_are_not_gone_on_with(changed: dict[str, object]) -> None:
+    before = Record("bench", {"gpu": "x"}, {"torch": "1"})
+    with pytest.raises(ValueError, match=r"--resume: \w+ is .* now and was .*measure everything anew"):
+        Record("bench", {"gpu": "x"}, {"torch": "1"}).resume(replace(before, **changed), [])

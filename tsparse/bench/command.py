@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from . import cpu, machine
 from .racing import Rounds
-from .record import Case, Planned, Record
+from .record import RECORDED, Case, Planned, Record
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +22,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--gpu", action="store_true", help="the Triton kernels and their peers, on a CUDA device"
     )
-    what.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="print what --json wrote")
+    what.add_argument(
+        "--show",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help="print what --json wrote, or the recorded results",
+    )
     parser.add_argument("--quick", action="store_true", help="small and few runs, to see that it works")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases whose section or title has this")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, after every case")
+    parser.add_argument("--resume", action="store_true", help="keep what --json FILE has, measure the rest")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,23 +40,26 @@ def run(args: argparse.Namespace) -> int:
 
     A goal that is missed is reported and changes nothing: time depends on the machine.
     """
-    if args.show:
-        for path in args.show:
+    if args.show is not None:
+        for path in args.show or [RECORDED]:
             print(Record.from_json(path.read_text(encoding="utf-8")).as_text())
         return 0
     if args.json and not args.json.parent.is_dir():
         raise ValueError(f"--json {args.json}: there is no folder {args.json.parent}")
+    if args.resume and not args.json:
+        raise ValueError("--resume needs --json FILE, which has what was measured before")
     record, planned = _on_gpu(args.quick) if args.gpu else _on_cpu(args.quick)
     if args.only:
         planned = [one for one in planned if any(text in f"{one.section}: {one.title}" for text in args.only)]
         if not planned:
             raise ValueError(f"--only {' '.join(args.only)}: no case has this in its section or title")
+    if args.resume and args.json.exists():
+        planned = record.resume(Record.from_json(args.json.read_text(encoding="utf-8")), planned)
     try:
-        measure(planned, record)
+        measure(planned, record, args.json)
     finally:
         print(record.as_text())
         if args.json:
-            args.json.write_text(record.as_json(), encoding="utf-8")
             print(f"\n{args.json}: written")
     if not record.complete:
         return 130
@@ -69,26 +79,41 @@ def _on_gpu(quick: bool) -> tuple[Record, list[Planned]]:
     from . import ceilings, gpu
 
     measured = ceilings.measure(gpu.cuda_clock)
-    facts = {
+    limits = {
         "matrix TFLOP/s": round(measured.flops / 1e12, 1),
         "exponentials/ns": round(measured.exponentials / 1e9, 1),
         "GB/s": round(measured.bytes / 1e9, 1),
     }
-    record = Record("bench --gpu" + " --quick" * quick, machine.gpu() | facts, machine.versions())
+    record = Record("bench --gpu" + " --quick" * quick, machine.gpu(), machine.versions(), limits)
     setting = gpu.Setting(measured, gpu.cuda_clock)
     if quick:
         setting = replace(setting, lengths=(4096,), tokens=4096, rounds=Rounds(2, 2))
     return record, list(gpu.plan(setting))
 
 
-def measure(planned: Sequence[Planned], record: Record) -> None:
-    """Fill the record, case by case. Ctrl-C ends it with what is there: the record is not `complete` then."""
+def measure(planned: Sequence[Planned], record: Record, path: Path | None = None) -> None:
+    """Fill the record case by case, and write it to `path` after each.
+
+    Ctrl-C ends it with what is there: the record is not `complete` then.
+    """
     try:
         with tqdm(planned, unit="case") as bar:
             for one in bar:
                 bar.set_description(f"{one.section}: {one.title}")
                 record.cases.append(case := Case(one.section, one.title))
                 one.measure(case)
+                _write(record, path)
         record.complete = True
     except KeyboardInterrupt:
         pass
+    finally:
+        _write(record, path)
+
+
+def _write(record: Record, path: Path | None) -> None:
+    """The record as JSON, whole or not at all."""
+    if path is None:
+        return
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(record.as_json(), encoding="utf-8")
+    draft.replace(path)

@@ -97,7 +97,7 @@ def plan(setting: Setting) -> Iterator[Planned]:
 def attention(setting: Setting, subject: Subject, n: int, dim: int, train: bool, case: Case) -> None:
     """Ours, compiled FlexAttention with the same blocks, SDPA dense by two kernels, SDPA with the mask."""
     q, k, v = _inputs(setting, n, dim, train)
-    dout = torch.ones_like(q)
+    dout = torch.randn_like(q)
     layout = subject.pattern.layout(n, block=BLOCK, device=setting.device)
     other = ""
     if subject.name != "causal":

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any, Literal, NamedTuple
 
 NOT_MEASURED = "NOT MEASURED"
+RECORDED = Path(__file__).with_name("gpu.json")
+"""The results of `tsparse bench --gpu` that readers without a GPU look at."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,12 @@ class Planned(NamedTuple):
 
 @dataclass
 class Record:
-    """One run of a bench: on which machine, with which versions, when, and all that was measured."""
+    """One run of a bench: on which machine, with which versions and measured limits, when, and the cases."""
 
     command: str
     machine: dict[str, Any]
     versions: dict[str, str]
+    ceilings: dict[str, float] = field(default_factory=dict)
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     complete: bool = False
     cases: list[Case] = field(default_factory=list)
@@ -128,12 +132,28 @@ class Record:
         ]
         return Record(**content, cases=cases)
 
+    def resume(self, before: Record, planned: list[Planned]) -> list[Planned]:
+        """Take over the whole cases of an interrupted run; what is still to be measured.
+
+        Raises ValueError if that was another bench, or on another machine or with other versions.
+        """
+        for name in ("command", "machine", "versions"):
+            mine, theirs = getattr(self, name), getattr(before, name)
+            if mine != theirs:
+                raise ValueError(f"--resume: {name} is {mine} now and was {theirs}; measure everything anew")
+        whole = before.cases if before.complete else before.cases[:-1]
+        self.cases += whole
+        known = {(case.section, case.title) for case in whole}
+        return [one for one in planned if (one.section, one.title) not in known]
+
     def as_text(self) -> str:
         """The table for a terminal."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        facts = " | ".join(f"{name} {value}" for name, value in (self.machine | self.versions).items())
+        facts = " | ".join(
+            f"{name} {value}" for name, value in (self.machine | self.versions | self.ceilings).items()
+        )
         state = "" if self.complete else " (interrupted: what was measured until then)"
         yield f"tsparse {self.command}, {self.date}{state}"
         yield facts
