@@ -53,13 +53,13 @@ def position(places, positions_ptr, offset, n, PERMUTED: tl.constexpr):
 
 @triton.jit
 def finish(s, q_pos, kv_pos, slope, sm_scale, softcap, ALIBI: tl.constexpr, SOFTCAP: tl.constexpr):
-    """Scores from products `s` of queries and keys, the `unit` they are in, and how steep the cap is there.
+    """Scores from products `s` of queries and keys, the `unit` they are in, and how steep the cap is.
 
-    The score is `softcap * tanh(sm_scale * s / softcap) - slope * gap`, and `2 ** (s * unit)` its exponential:
-    where there is nothing to cap or to lower, `unit` scales, in one instruction with what is added next.
+    The exponential of `softcap * tanh(sm_scale * s / softcap) - slope * gap` is `2 ** (s * unit)`: where
+    there is nothing to cap or to lower, `unit` scales, in one instruction with what is added next.
     """
     steep = 1.0
-    unit = sm_scale * LOG2E
+    unit = tl.full([], sm_scale * LOG2E, s.dtype)
     if SOFTCAP:
         bent = 1 - 2 / (tl.exp2(s * (2 * LOG2E * sm_scale / softcap)) + 1)  # tanh
         steep = 1 - bent * bent
