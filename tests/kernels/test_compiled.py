@@ -43,7 +43,8 @@ def test_shared_memory_is_within_the_limit_of_the_target(compiled):
 
 
 @pytest.mark.parametrize(
-    ("target", "instruction"), [("sm_90", "wgmma"), ("sm_80", "mma.sync"), ("gfx942", "mfma")]
+    ("target", "instruction"),
+    [("sm_80", "mma.sync"), ("sm_90", "wgmma"), ("sm_100", "tcgen05"), ("gfx942", "mfma")],
 )
 def test_16_bit_products_use_the_matrix_instructions_of_the_target(target, instruction, compiled):
     halves = [

@@ -26,6 +26,8 @@ def exponential(x):
 
 
 renamed = exponential
+alpha = object()
+"""The kernel has its own `alpha`, and this one cannot be written down."""
 
 
 @triton.jit

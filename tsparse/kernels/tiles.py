@@ -43,18 +43,17 @@ def choose(kernel: Kernel, target: str, dtype: torch.dtype, head_dim: int, block
 def _best(kernel: Kernel, target: str, itemsize: int, head_dim: int) -> tuple[int, int, int, int]:
     """What fits: rows of a program, what it walks over at a time, warps and stages.
 
-    Found by compiling (`tsparse inspect`): the largest that spill nothing for head sizes up to 128, also with
-    bit-packed masks and grouped heads. On sm_75, and for float32, Triton has no use for tensor cores.
+    Found by compiling (`tsparse inspect`): nothing spills up to head size 128. On sm_75, and for float32 on
+    NVIDIA, Triton uses no tensor cores, and a tile is what the threads' own registers can multiply. On sm_100
+    a tile that needs over 512 columns of tensor memory compiles to a kernel that does nothing.
     """
-    small = head_dim <= 64
+    wider = (head_dim > 64) + (head_dim > 128)
     if target.startswith("gfx"):
-        if itemsize > 2:
-            return (64, 32, 4, 2) if small or kernel != "dkdv" else (32, 16, 4, 2)
-        return (64, 64 if small or kernel != "dkdv" else 32, 4, 3)
-    if target == "sm_75" and itemsize == 2 and kernel != "forward":
-        return (32, 16, 8, 1) if small else (16, 16, 8, 1)
+        level = wider + (kernel == "dkdv") + (itemsize > 2)
+        return [(64, 64, 4, 3), (64, 64, 4, 3), (64, 32, 4, 3), (32, 16, 4, 2), (16, 16, 4, 2)][level]
     if target == "sm_75" or itemsize > 2:
-        return (32, 32, 8, 2) if small else (32, 16, 8, 1)
-    if target == "sm_80" and kernel == "dkdv" and not small:
-        return (64, 64, 8, 2)
-    return (128, 64, 8, 3)
+        level = wider + (target == "sm_75" and kernel != "forward")
+        return [(32, 32, 8, 2), (32, 16, 8, 1), (16, 16, 8, 1), (16, 16, 8, 1)][level]
+    if wider == 2:
+        return (64, 32 if kernel == "dkdv" else 64, 8, 2)
+    return (64, 64, 8, 2) if (target, kernel, wider) == ("sm_80", "dkdv", 1) else (128, 64, 8, 3)
