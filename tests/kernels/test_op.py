@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.closed_forms import ATOMS, EXPRESSIONS, PER_HEAD, Form
 from tsparse import (
     BlockLayout,
     Causal,
@@ -77,13 +76,6 @@ def assert_right(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout, **options
         error, allowed = ((x.double() - want).masked_fill(want == -math.inf, 0) for x in (mine, pytorchs))
         rounding = 8 * torch.finfo(q.dtype).eps * want.masked_fill(want == -math.inf, 0).abs().max()
         assert error.abs().max() <= 2 * allowed.abs().max() + rounding
-
-
-@pytest.mark.parametrize("form", ATOMS + EXPRESSIONS + PER_HEAD, ids=repr)
-def test_kernels_equal_the_reference_for_every_pattern(form: Form) -> None:
-    heads = (form.heads, form.heads) if form.heads > 1 else (2, 1)
-    q, k, v = tensors(37, heads=heads, batch=form.batch, dtype=torch.float64)
-    assert_right(q, k, v, form.pattern.layout(37, block=(32, 16)))
 
 
 @on_each_device
