@@ -26,6 +26,8 @@ def exponential(x):
 
 
 renamed = exponential
+alpha = object()
+"""The kernel has its own `alpha`, and this one cannot be written down."""
 
 
 @triton.jit
@@ -106,8 +108,8 @@ def test_tile_and_shared_memory_are_reported(toy):
 
 def test_assembly_is_of_the_target(toy):
     for target, one in toy.items():
-        head = f'"amdgcn-amd-amdhsa--{target}' if target == "gfx942" else f".target {target}"
-        assert head in one.assembly
+        line = next(line for line in one.assembly.splitlines() if "target" in line)
+        assert target in line
         assert one.kernel in one.assembly
 
 
