@@ -78,9 +78,8 @@ def visible(i, j, zone_ptr, bits_ptr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constex
     left, right = tl.load(zone_ptr + 2), tl.load(zone_ptr + 3)
     first, stop = tl.maximum(left, i - high), tl.minimum(right, i - low + 1)  # of the keys that i sees
     seen = (j >= first) & (j < stop)
-    if (
-        HAS_BITS
-    ):  # no branch: Triton 3.7 fails to compile one that gives a mask to a product without tensor cores
+    if HAS_BITS:
+        # no branch on low > high: Triton 3.7 cannot give its mask to a product without tensor cores
         words: tl.constexpr = (BLOCK_K + 31) // 32
         bits_ptr += right.to(tl.int64) * (BLOCK_Q * words)
         word = tl.load(bits_ptr + i * words + j // 32, mask=low > high, other=0)
