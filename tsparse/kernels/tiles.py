@@ -43,9 +43,9 @@ def choose(kernel: Kernel, target: str, dtype: torch.dtype, head_dim: int, block
 def _best(kernel: Kernel, target: str, itemsize: int, head_dim: int) -> tuple[int, int, int, int]:
     """What fits: rows of a program, what it walks over at a time, warps and stages.
 
-    Found by compiling (`tsparse inspect`): nothing spills at head sizes 64 and 128. On sm_75, and for float32 on
-    NVIDIA, Triton uses no tensor cores, and a tile is what the threads' own registers can multiply. On sm_100
-    a tile that needs over 512 columns of tensor memory compiles to a kernel that does nothing.
+    Found by compiling (`tsparse inspect`): nothing spills at head sizes 64 and 128. On sm_75, and for float32
+    on NVIDIA, Triton uses no tensor cores, and a tile is what the threads' own registers can multiply. On
+    sm_100 a tile that needs over 512 columns of tensor memory compiles to a kernel that does nothing.
     """
     wider = (head_dim > 64) + (head_dim > 128)
     if target.startswith("gfx"):
