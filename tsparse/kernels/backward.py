@@ -16,18 +16,23 @@ from tsparse.kernels.steps import LOG2E, exist, finish, head_at, load_rows, posi
 
 @triton.jit
 def delta(
-    out_ptr, dout_ptr, dlse_ptr, delta_ptr, stride_out, stride_dout, heads, n_q,
+    out_ptr, dout_ptr, lse_ptr, dlse_ptr, delta_ptr, stride_out, stride_dout, heads, n_q,
     VALUE_DIM: tl.constexpr, BLOCK_DV: tl.constexpr, BLOCK_M: tl.constexpr,
 ):  # fmt: skip
-    """`delta = (out * dout).sum(-1) - dlse` of `BLOCK_M` queries of one head. The grid is (heads, tiles)."""
+    """`delta = (out * dout).sum(-1) - dlse` of `BLOCK_M` queries of one head, 0 for one that sees nothing.
+
+    The grid is (heads of all batch entries, tiles of a head).
+    """
     head, rows = tl.program_id(0), tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
     out_ptr = head_at(out_ptr, stride_out, head // heads, head % heads)
     dout_ptr = head_at(dout_ptr, stride_dout, head // heads, head % heads)
     out = load_rows(out_ptr, stride_out[2], rows, n_q, VALUE_DIM, BLOCK_DV, RAGGED=True)
     dout = load_rows(dout_ptr, stride_dout[2], rows, n_q, VALUE_DIM, BLOCK_DV, RAGGED=True)
     at = head.to(tl.int64) * n_q + rows
+    lse = tl.load(lse_ptr + at, mask=rows < n_q, other=0.0)
     dlse = tl.load(dlse_ptr + at, mask=rows < n_q, other=0.0)
-    tl.store(delta_ptr + at, tl.sum(out.to(dlse.dtype) * dout.to(dlse.dtype), 1) - dlse, mask=rows < n_q)
+    di = tl.sum(out.to(lse.dtype) * dout.to(lse.dtype), 1) - dlse
+    tl.store(delta_ptr + at, tl.where(lse == float("-inf"), 0.0, di), mask=rows < n_q)
 
 
 @triton.jit

@@ -161,6 +161,7 @@ def block_sparse_attention_backward(
         backward.delta[(heads, -(-n_q // DELTA_ROWS))](
             out,
             dout,
+            lse,
             dlse.contiguous(),
             delta,
             out.stride(),

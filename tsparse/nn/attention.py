@@ -160,7 +160,8 @@ class SparseSelfAttention(Heads):
     `block` is that of the layout, made at the first forward of each length and kept (see `layouts.py`). The
     other arguments are those of `MultiHeadAttention`. `backend="reference"` asks the pattern's elementwise
     rule instead of making a layout: dense, traced by `torch.compile` and `torch.export` in one graph. Any
-    other is compiled in pieces, and exported (with `strict=False`) for the sizes it has run on before.
+    other is compiled in pieces, and exported (with `strict=False`) for the sizes it has run on before, to be
+    run without gradients.
 
     Raises TypeError or ValueError for sizes that do not fit.
     """
