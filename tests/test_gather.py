@@ -95,7 +95,7 @@ class Products(TorchDispatchMode):
 def test_scores_of_a_chunk_are_written_where_the_last_ones_were(
     pattern: Pattern, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 12)
+    monkeypatch.setattr(chunks, "SCORES_AT_ONCE", 1 << 10)
     q, k, v = tensors(512, 512, batch=1, heads=1, kv_heads=1)
     layout = pattern.layout(512, block=16)
     with Products() as products:

@@ -24,7 +24,8 @@ from torch import Tensor
 from .layout import BlockLayout
 
 KEYS_AT_ONCE = 1024
-SCORES_AT_ONCE = 1 << 19  # 2 MiB of float32: what a core has just computed is still in its cache
+SCORES_AT_ONCE = 1 << 19  # 2 MiB of float32, where keys are copied: what was just computed is in the cache
+WITHOUT_COPIES = 4  # times as many: fewer operations, each of them shared by all cores
 STRETCH = 8  # from how many pieces on a stretch of evenly spaced keys is worth a chunk of its own
 PART = 32  # fewer queries hide more of a window's blocks, but make slower matrix products
 
@@ -93,8 +94,8 @@ def _make(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Iterato
         slots = [j for j in range(m) if look[j] == 2]
         tiles = shelf[group, None] + listed[at[group, :m]]
         for stretch, step in _stretches(row[group], tiles):
-            height = block_q if step is None else min(block_q, PART)
-            at_once = max(1, SCORES_AT_ONCE // (height * m * block_k))
+            height, more = (block_q, 1) if step is None else (min(block_q, PART), WITHOUT_COPIES)
+            at_once = max(1, more * SCORES_AT_ONCE // (height * m * block_k))
             for part in stretch.tensor_split(-(-len(stretch) // at_once)):  # evenly: a small rest is slow
                 i = group[part]
                 masks, kind = layout.tile_masks(b[i, None], h[i, None], r[i, None], listed[at[i][:, slots]])
