@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tsparse import (
+    BlockLayout,
     Causal,
     Columns,
     Dilated,
@@ -46,7 +47,7 @@ class Form:
     def __and__(self, other: Form) -> Form:
         return Form(
             self.pattern & other.pattern,
-            lambda b, h, q, k: self.rule(b, h, q, k) & other.rule(b, h, q, k),
+            lambda b, h, q, k: self.at(b, h, q, k) & other.at(b, h, q, k),
             max(self.batch, other.batch),
             max(self.heads, other.heads),
         )
@@ -54,13 +55,17 @@ class Form:
     def __or__(self, other: Form) -> Form:
         return Form(
             self.pattern | other.pattern,
-            lambda b, h, q, k: self.rule(b, h, q, k) | other.rule(b, h, q, k),
+            lambda b, h, q, k: self.at(b, h, q, k) | other.at(b, h, q, k),
             max(self.batch, other.batch),
             max(self.heads, other.heads),
         )
 
     def __invert__(self) -> Form:
-        return Form(~self.pattern, lambda b, h, q, k: ~self.rule(b, h, q, k), self.batch, self.heads)
+        return Form(~self.pattern, lambda b, h, q, k: ~self.at(b, h, q, k), self.batch, self.heads)
+
+    def at(self, b: np.ndarray, h: np.ndarray, q: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """The rule, where others tell batch entries or heads apart and this one does not."""
+        return self.rule(b * (self.batch > 1), h * (self.heads > 1), q, k)
 
     def masks(self, n_q: int, n_kv: int, q_offset: int = 0) -> torch.Tensor:
         """`[batch, heads, n_q, n_kv]`, True = may attend."""
@@ -181,7 +186,7 @@ def _choices(count: int, seed: int, i: int, blocks: int | None) -> set[int]:
 
 def per_head(forms: list[Form]) -> Form:
     def rule(b: np.ndarray, h: np.ndarray, q: np.ndarray, k: np.ndarray) -> np.ndarray:
-        seen = [np.broadcast_to(form.rule(b, h * 0, q, k), np.broadcast(b, q, k).shape) for form in forms]
+        seen = [np.broadcast_to(form.at(b, h[:, :1], q, k), np.broadcast(b, q, k).shape) for form in forms]
         return np.concatenate(seen, axis=1)
 
     return Form(PerHead([f.pattern for f in forms]), rule, max(f.batch for f in forms), len(forms))
@@ -202,14 +207,17 @@ ATOMS = [
     prefix(0),
     prefix(9),
     padding([40, 0, 13]),
+    padding([23]),  # one for all, as are the other tables of one row below
     documents(_packed(5, 11, 8, 16)),
     documents([3, 3, 1, 1, 1, 2, 2, 2, 2, 2] * 4),
     documents([_packed(1, 39), _packed(20, 4, 16), _packed(40)]),
+    documents([_packed(15, 25)]),
     first_tokens(0),
     first_tokens(6),
     tokens_at([]),
     tokens_at([0, 17, 18, 33, 1000]),
     marked_tokens([[i % 13 == b for i in range(N)] for b in range(3)]),
+    marked_tokens([[i % 11 == 4 for i in range(N)]]),
     dilated(3, 2),
     dilated(4, 9),
     dilated(2, 100),
@@ -260,6 +268,7 @@ EXPRESSIONS = [
 
 PER_HEAD = [
     fixed_heads(8, 2, heads=4),
+    per_head([window(6)]),
     fixed_heads(9, 2, heads=6),
     fixed_heads(6, 4, heads=2) & causal(),
     per_head([causal(), strided(3), random_blocks(2, 4, seed=1)]),
@@ -288,3 +297,30 @@ def brute_force_blocks(
                 elif inside.any():
                     partial.append((slot, row, column))
     return partial, full_ones
+
+
+def listed(crow: torch.Tensor, col: torch.Tensor) -> list[tuple[int, ...]]:
+    """The (slot, row, column) of all entries of block lists, read with the loop of the docstring."""
+    assert crow.dtype == col.dtype == torch.int32
+    found, columns = [], col.tolist()
+    for slot, row_starts in enumerate(crow.flatten(0, 1).tolist()):
+        for row in range(len(row_starts) - 1):
+            found += [(slot, row, columns[i]) for i in range(row_starts[row], row_starts[row + 1])]
+    return found
+
+
+def assert_blocks(layout: BlockLayout, mask: torch.Tensor) -> None:
+    """Lists, transposed lists and dense mask are what brute force finds in `mask [B', H', N, M]`."""
+    order = layout.permutation
+    arranged = mask if order is None else mask[:, :, order][..., order]
+    partial, full = brute_force_blocks(arranged.flatten(0, 1), layout.block)
+    assert listed(layout.crow_indices, layout.col_indices) == partial
+    assert listed(layout.full_crow_indices, layout.full_col_indices) == full
+    turned = layout.transposed()
+    for crow, col, found in (
+        (turned.crow_indices, turned.col_indices, partial),
+        (turned.full_crow_indices, turned.full_col_indices, full),
+    ):
+        assert crow.shape[-1] == layout.n_kv_blocks + 1
+        assert listed(crow, col) == sorted((slot, column, row) for slot, row, column in found)
+    assert torch.equal(layout.dense_mask(), mask[0, 0] if mask.shape[:2] == (1, 1) else mask)

@@ -5,10 +5,24 @@ from collections import Counter
 import pytest
 import torch
 
+from tests.backends import tensors
 from tests.closed_forms import ATOMS, EXPRESSIONS, Form
-from tests.test_gather import EveryOther, tensors
 from tests.test_gather_backward import gradients
 from tsparse import BlockLayout, Causal, Full, Global, Local, Pattern, SlidingWindow, chunks
+from tsparse.runs import UNDECIDED, Grid, Runs
+
+
+class EveryOther(Pattern):
+    """Head h sees the keys k with k % 3 == h % 3, up to its own."""
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return (kv_idx % 3 == h % 3) & (kv_idx <= q_idx)
+
+    def runs(self, grid: Grid) -> Runs:
+        runs = Runs.uniform(UNDECIDED, grid)
+        return Runs(runs.bounds.expand(2, 4, -1, -1), runs.labels.expand(2, 4, -1, -1))
 
 
 def rows(chunk: chunks.Chunk) -> list[int]:

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -10,15 +11,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.closed_forms import ATOMS, EXPRESSIONS
+from tests import closed_forms as forms
 from tsparse import BlockLayout, Causal, Pattern, SlidingWindow, flex, sparse_attention
 from tsparse.runs import UNDECIDED, Grid, Runs
 
-FORMS = ATOMS + EXPRESSIONS
+FORMS = [
+    (forms.window(6) | forms.first_tokens(3)) & forms.causal(),
+    forms.local(4) & ~forms.local(1),
+    forms.padding([40, 0, 13]),
+    forms.documents([[0] * 20 + [1] * 20, [3, 1] * 20]),
+    forms.marked_tokens([[i % 13 == 4 for i in range(forms.N)]]),
+    forms.strided(5),
+    forms.fixed(8, 3) | forms.dilated(3, 4),
+    forms.random_blocks(2, 4, seed=0),
+]
 
 
 class Stacked(Pattern):
-    """Batch entries of all patterns, one pattern after the other: all of them in one compiled function."""
+    """Batch entries of several patterns, one after the other: all of them in one compiled function."""
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self.patterns = patterns
@@ -48,16 +58,33 @@ def tensors(batch: int, n_q: int, n_kv: int, dtype: torch.dtype = torch.float32)
     return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
 
 
-def test_compiled_flex_attention_equals_the_reference_for_every_pattern() -> None:
-    """Ragged, with an offset, grouped heads, a cap and slopes; in the order of the formula."""
+@functools.cache
+def compiled() -> tuple[BlockLayout, list[torch.Tensor], dict[str, object]]:
+    """Compiled once: ragged, an offset, grouped heads, a cap and slopes. All patterns: test_matrix.py."""
     stacked = Stacked([form.pattern for form in FORMS])
-    q, k, v = tensors(stacked.batch, 37, 39)
-    layout = stacked.layout(37, 39, block=(8, 16), q_offset=3)
-    assert not layout.dense_mask().any(dim=-1).all()  # some queries see nothing
     slopes = torch.rand(stacked.batch, 4, generator=torch.Generator().manual_seed(1))
     options = {"scale": 0.9, "softcap": 1.5, "alibi_slopes": slopes}
+    return stacked.layout(37, 39, block=(8, 16), q_offset=3), tensors(stacked.batch, 37, 39), options
+
+
+def test_compiled_flex_attention_equals_the_reference() -> None:
+    layout, (q, k, v), options = compiled()
+    assert not layout.dense_mask().any(dim=-1).all()  # some queries see nothing
     out = sparse_attention(q, k, v, layout, **options, backend="flex")
     torch.testing.assert_close(out, sparse_attention(q, k, v, layout, **options, backend="reference"))
+
+
+@pytest.mark.parametrize("value", [1000.0, math.nan, math.inf])
+def test_hidden_key_changes_no_bit_of_what_compiled_flex_attention_computes(value: float) -> None:
+    layout, (q, k, v), options = compiled()
+    sees = layout.dense_mask()[:, 0, :, 11]  # [B, N]
+    changed = k.index_fill(2, torch.tensor([11]), value)
+    before, after = (
+        sparse_attention(q, keys, v, layout, **options, backend="flex").transpose(1, 2)  # [B, N, H, Dv]
+        for keys in (k, changed)
+    )
+    assert torch.equal(after[~sees], before[~sees])
+    assert not torch.equal(after[sees], before[sees])
 
 
 def test_compiled_flex_attention_reads_masks_of_batches_and_heads_from_tables() -> None:

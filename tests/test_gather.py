@@ -1,17 +1,13 @@
 """backend="gather": what the reference computes, without ever making the N x M scores."""
 
-import math
 import weakref
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.closed_forms import ATOMS, EXPRESSIONS, Form
+from tests.backends import tensors
 from tsparse import (
     BlockLayout,
     Causal,
@@ -19,83 +15,11 @@ from tsparse import (
     Full,
     Global,
     Padding,
-    Pattern,
     SlidingWindow,
     chunks,
     reference,
     sparse_attention,
 )
-from tsparse.runs import UNDECIDED, Grid, Runs
-
-FORMS = ATOMS + EXPRESSIONS
-
-
-def tensors(
-    n_q: int, n_kv: int, batch: int = 3, heads: int = 4, kv_heads: int = 2, dtype: torch.dtype = torch.float64
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(n_q + n_kv)
-    shapes = (batch, heads, n_q, 8), (batch, kv_heads, n_kv, 8), (batch, kv_heads, n_kv, 5)
-    q, k, v = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes)
-    return q, k, v
-
-
-@pytest.mark.parametrize("form", FORMS, ids=repr)
-@pytest.mark.parametrize(
-    ("n_q", "n_kv", "q_offset", "block"),
-    [
-        (40, 40, 0, (8, 8)),
-        (37, 37, 0, (8, 4)),
-        (5, 39, 34, (4, 16)),
-        (33, 10, 0, (16, 3)),
-        (7, 9, 0, (64, 64)),
-        (1, 1, 0, 4),
-    ],
-)
-def test_gather_equals_reference_and_pytorch(form: Form, n_q: int, n_kv: int, q_offset: int, block) -> None:
-    q, k, v = tensors(n_q, n_kv, batch=form.batch)
-    mask = form.dense(n_q, n_kv, q_offset)[:, None]  # [B, 1, N, M]
-    layout = form.pattern.layout(n_q, n_kv, block=block, q_offset=q_offset)
-    out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend="gather")
-    want, want_lse = reference.attention(q, k, v, mask, return_lse=True)
-    torch.testing.assert_close(out, want)
-    torch.testing.assert_close(lse, want_lse)
-    pytorch = scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
-    torch.testing.assert_close(out, pytorch.nan_to_num(0.0))
-
-
-@pytest.mark.parametrize(
-    "slopes", [torch.tensor([0.5, 0.25, 0.0, -0.1]), torch.rand(3, 4)], ids=["H", "B, H"]
-)
-def test_softcap_and_alibi_use_absolute_positions(slopes: torch.Tensor) -> None:
-    q, k, v = tensors(21, 40)
-    layout = (SlidingWindow(9) | Global([2, 20])).layout(21, 40, block=(4, 8), q_offset=17)
-    options = {"scale": 0.9, "alibi_slopes": slopes, "softcap": 1.5}
-    out, lse = sparse_attention(q, k, v, layout, **options, return_lse=True, backend="gather")
-    want = reference.attention(q, k, v, layout.dense_mask(), **options, q_offset=17, return_lse=True)
-    torch.testing.assert_close((out, lse), want)
-
-
-class EveryOther(Pattern):
-    """Head h sees the keys k with k % 3 == h % 3, up to its own."""
-
-    def __call__(
-        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
-    ) -> torch.Tensor:
-        return (kv_idx % 3 == h % 3) & (kv_idx <= q_idx)
-
-    def runs(self, grid: Grid) -> Runs:
-        runs = Runs.uniform(UNDECIDED, grid)
-        return Runs(runs.bounds.expand(2, 4, -1, -1), runs.labels.expand(2, 4, -1, -1))
-
-
-def test_heads_and_batch_entries_may_have_layouts_of_their_own() -> None:
-    q, k, v = tensors(19, 19, batch=2)
-    layout = EveryOther().layout(19, block=(4, 2), heads=4)
-    assert (layout.batch, layout.heads) == (2, 4)
-    head, query, key = torch.arange(4)[:, None, None], torch.arange(19)[:, None], torch.arange(19)
-    mask = (key % 3 == head % 3) & (key <= query)
-    assert torch.equal(layout.dense_mask(), mask.expand(2, 4, 19, 19))
-    torch.testing.assert_close(sparse_attention(q, k, v, layout), reference.attention(q, k, v, mask))
 
 
 @pytest.mark.parametrize(("keys_at_once", "scores_at_once"), [(1, 1), (8, 64), (12, 1 << 19), (1024, 200)])
@@ -118,73 +42,6 @@ def test_pieces_of_very_different_scores_merge_without_loss(monkeypatch: pytest.
     q, k = q * 30, k * torch.linspace(1, 30, 12)[:, None]
     got = sparse_attention(q, k, v, Full().layout(12, block=4), return_lse=True, backend="gather")
     torch.testing.assert_close(got, reference.attention(q, k, v, return_lse=True))
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    n_q=st.integers(1, 40),
-    n_kv=st.integers(1, 40),
-    block=st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    heads=st.sampled_from([(1, 1), (4, 4), (4, 2), (6, 1)]),
-    form=st.sampled_from(FORMS),
-)
-def test_gather_equals_reference_at_any_size(
-    n_q: int, n_kv: int, block: tuple[int, int], heads: tuple[int, int], form: Form
-) -> None:
-    q, k, v = tensors(n_q, n_kv, form.batch, *heads)
-    layout = form.pattern.layout(n_q, n_kv, block=block)
-    got = sparse_attention(q, k, v, layout, return_lse=True, backend="gather")
-    want = reference.attention(q, k, v, form.dense(n_q, n_kv)[:, None], return_lse=True)
-    torch.testing.assert_close(got, want)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_error_is_no_worse_than_pytorch_at_that_dtype(dtype: torch.dtype) -> None:
-    q, k, v = tensors(96, 96, dtype=dtype)
-    layout = (SlidingWindow(24) | Global(3)).layout(96, block=16)
-    mask = layout.dense_mask()
-    exact = reference.attention(q.double(), k.double(), v.double(), mask)
-    out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend="gather")
-    pytorch = scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
-    assert out.dtype == dtype
-    assert lse.dtype == torch.promote_types(dtype, torch.float32)
-    error, allowed = ((x.double() - exact).abs().max() for x in (out, pytorch))
-    assert error <= allowed + 2 * torch.finfo(dtype).eps
-
-
-def test_query_that_sees_nothing_gets_zero_and_minus_infinity() -> None:
-    q, k, v = tensors(12, 12, batch=2)
-    layout = (Causal() & ~Causal() | Padding([0, 3])).layout(12, block=5)
-    out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend="gather")
-    assert (out[0] == 0).all()
-    assert (lse[0] == -math.inf).all()
-    assert (out[1] != 0).all()
-
-
-@pytest.mark.parametrize("poison", [math.nan, math.inf])
-def test_nan_or_infinity_in_a_key_reaches_only_the_queries_that_see_it(poison: float) -> None:
-    q, k, v = tensors(32, 32)
-    pattern = (SlidingWindow(6) | Global([0])) & Causal()
-    clean = sparse_attention(q, k, v, pattern.layout(32, block=8), backend="gather")
-    k[:, :, 9] = poison
-    out = sparse_attention(q, k, v, pattern.layout(32, block=8), backend="gather")
-    sees = pattern.mask(32)[:, 9]
-    assert torch.equal(out[:, :, ~sees], clean[:, :, ~sees])
-    assert not torch.equal(out[:, :, sees], clean[:, :, sees])
-    if math.isnan(poison):
-        assert out[:, :, sees].isnan().all()
-
-
-def test_changing_a_key_that_a_query_may_not_see_changes_no_bit_of_its_output() -> None:
-    q, k, v = tensors(32, 32, dtype=torch.float32)
-    pattern = Documents.from_lengths([11, 5, 16]) & Causal()
-    before = sparse_attention(q, k, v, pattern.layout(32, block=8), backend="gather")
-    k[:, :, 13] += 1000
-    v[:, :, 13] -= 1000
-    after = sparse_attention(q, k, v, pattern.layout(32, block=8), backend="gather")
-    sees = pattern.mask(32)[:, 13]
-    assert torch.equal(after[:, :, ~sees], before[:, :, ~sees])
-    assert (after[:, :, sees] != before[:, :, sees]).all()
 
 
 def test_inputs_need_not_be_contiguous_and_are_left_alone() -> None:

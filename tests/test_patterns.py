@@ -48,8 +48,10 @@ def test_rule_says_what_the_pattern_means(form: Form, n_q: int, n_kv: int, q_off
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)
 def test_pattern_is_a_flex_attention_mask_mod_as_it_stands(form: Form) -> None:
-    flex = create_mask(form.pattern, form.batch, form.heads, 24, 32, device="cpu")
-    assert torch.equal(flex, form.masks(24, 32))
+    """Also where it is the same for all of several batch entries or heads."""
+    batch, heads = (size if size > 1 else 2 for size in (form.batch, form.heads))
+    flex = create_mask(form.pattern, batch, heads, 24, 32, device="cpu")
+    assert torch.equal(flex, form.masks(24, 32).expand(batch, heads, -1, -1))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)

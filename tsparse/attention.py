@@ -46,8 +46,9 @@ def sparse_attention(
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
-    gets output 0, lse -inf and zero gradients. Under autocast q, k and v are cast as PyTorch's own attention
-    casts them.
+    gets output 0, lse -inf and zero gradients. NaN in q or k reaches the outputs of the queries that see it
+    and no others; NaN in v may reach every query whose visited blocks hold it (with "reference" every query).
+    Under autocast q, k and v are cast as PyTorch's own attention casts them.
 
     Raises TypeError or ValueError naming the argument that does not fit, also where only the named backend
     cannot take it, NotImplementedError for what FlexAttention lacks on a CPU, and RuntimeError where what a
@@ -86,8 +87,8 @@ def sparse_attention(
 
 
 def _autocast(x: Tensor) -> Tensor:
-    """Under autocast the lower dtype, except for float64; otherwise as it is."""
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dtype == torch.float64:
+    """Under autocast the lower dtype, except for float64; otherwise as it is. Meta knows no autocast."""
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dtype == torch.float64 or x.is_meta:
         return x
     enabled = torch.is_autocast_enabled(x.device.type)
     return x.to(torch.get_autocast_dtype(x.device.type)) if enabled else x

@@ -47,6 +47,8 @@ def chunks(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> list[C
     """
     kept = _KEPT.setdefault(layout, {})
     if (batch, heads, kv_heads) not in kept:
+        if torch.compiler.is_exporting():
+            raise RuntimeError("torch.export cannot read a layout: run the model once on the input to export")
         kept[batch, heads, kv_heads] = list(_make(layout, batch, heads, kv_heads))
     return kept[batch, heads, kv_heads]
 

@@ -85,7 +85,8 @@ def from_block_mask(block_mask: BlockMask) -> BlockLayout:
     """The layout of what FlexAttention computes with `block_mask`: its lists, in partial blocks its mask_mod.
 
     A mask that `to_block_mask` made gives back its pattern and offset. Any other mask_mod is asked about the
-    elements of the partial blocks. Raises TypeError for anything but a BlockMask.
+    elements of the partial blocks. Lists need not rise. Raises TypeError for anything but a BlockMask, and
+    ValueError naming a key block that is listed twice or does not exist.
     """
     if not isinstance(block_mask, BlockMask):
         raise TypeError(f"block_mask must be a FlexAttention BlockMask, got {type(block_mask).__name__}")
@@ -280,17 +281,28 @@ def _pad(crow_indices: Tensor, col_indices: Tensor, columns: int) -> tuple[Tenso
 def _tables(block_mask: BlockMask) -> tuple[Tensor, Tensor]:
     """Which blocks a BlockMask lists as partial and which as full, bool `[B', H', R, C]` each."""
     columns = -(-block_mask.seq_lengths[1] // block_mask.BLOCK_SIZE[1])
-    partial = _table(block_mask.kv_num_blocks, block_mask.kv_indices, columns)
-    if block_mask.full_kv_num_blocks is None or block_mask.full_kv_indices is None:
-        return partial, torch.zeros_like(partial)
-    return partial, _table(block_mask.full_kv_num_blocks, block_mask.full_kv_indices, columns)
+    partial = _count(block_mask.kv_num_blocks, block_mask.kv_indices, columns)
+    full = torch.zeros_like(partial)
+    if block_mask.full_kv_num_blocks is not None and block_mask.full_kv_indices is not None:
+        full = _count(block_mask.full_kv_num_blocks, block_mask.full_kv_indices, columns)
+    twice = (partial + full > 1).nonzero()
+    if len(twice):
+        b, h, row, column = twice[0].tolist()
+        raise ValueError(
+            f"block_mask lists key block {column} twice in row {row} of batch entry {b} and head {h}"
+        )
+    return partial > 0, full > 0
 
 
-def _table(counts: Tensor, indices: Tensor, columns: int) -> Tensor:
-    """Which blocks are listed, bool `[B', H', R, C]`; in each row the first `counts` indices are."""
+def _count(counts: Tensor, indices: Tensor, columns: int) -> Tensor:
+    """How often each block is listed, `[B', H', R, C]`; in each row the first `counts` indices are."""
     lead = [1] * (4 - indices.ndim)  # a BlockMask may leave out batch and head
     counts, indices = counts.view(*lead, *counts.shape), indices.view(*lead, *indices.shape)
-    table = torch.zeros(*counts.shape, columns, dtype=torch.bool, device=counts.device)
     inside = torch.arange(indices.shape[3], device=counts.device) < counts[..., None]
-    table[(*inside.nonzero(as_tuple=True)[:3], indices[inside].long())] = True
-    return table
+    wrong = inside & ((indices < 0) | (indices >= columns))
+    if bool(wrong.any()):
+        raise ValueError(
+            f"block_mask lists key block {int(indices[wrong][0])}, but there are only 0 to {columns - 1}"
+        )
+    times = torch.zeros(*counts.shape, columns, dtype=torch.int32, device=counts.device)
+    return times.scatter_add_(3, (indices * inside).long(), inside.int())

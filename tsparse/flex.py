@@ -44,7 +44,8 @@ def attention(
         _check_cpu(q, k, v, return_lse)
     if not torch.is_grad_enabled():
         q, k, v = q.detach(), k.detach(), v.detach()  # requires_grad alone stops FlexAttention on a CPU
-    slopes = None if alibi_slopes is None else alibi_slopes.float().expand(q.shape[0], -1)  # [B, H]
+    work = torch.promote_types(q.dtype, torch.float32)
+    slopes = None if alibi_slopes is None else alibi_slopes.to(work).expand(q.shape[0], -1)  # [B, H]
     options = (scale, softcap, return_lse)
     functions = _compiled.setdefault(layout, {})
     if options not in functions:

@@ -22,6 +22,7 @@ from .layout import BlockLayout
 LOG2E = 1 / math.log(2)  # scores are multiplied by it, since exp2 is several times faster than exp
 
 
+@torch.compiler.disable
 def attention(
     q: Tensor,
     k: Tensor,
@@ -40,6 +41,7 @@ def attention(
     Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
     reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
     everything whose blocks hold it.
+    `torch.compile` leaves this as it is and compiles what is around it: it would unroll all chunks.
     """
     out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
     return (out, lse) if return_lse else out
@@ -71,7 +73,9 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, dout: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
         q, k, v, out, lse = ctx.saved_tensors
-        return *_backward(q, k, v, out, lse, dout, dlse, *ctx.rule), None, None, None, None
+        with torch.autocast(q.device.type, enabled=False):  # whoever calls backward() inside of one
+            gradients = _backward(q, k, v, out, lse, dout, dlse, *ctx.rule)
+        return *gradients, None, None, None, None
 
 
 def _forward(

@@ -1,4 +1,4 @@
-"""What the attention kernels do, counted: two products a listed block forward, seven backward, no other block."""
+"""What the kernels do, counted: two products a listed block forward, seven backward, and no other block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tsparse import (
     bigbird,
     sparse_attention,
 )
-from tsparse.kernels import interpret, op, tiles
+from tsparse.kernels import interpret, tiles
 from tsparse.kernels.tiles import Tile
 from tsparse.kernels.work import Access, Program, Work
 
@@ -30,8 +30,6 @@ pytestmark = pytest.mark.skipif(
     reason="kernels are compiled here, and work is counted in the interpreter",
 )
 
-SIZE, VALUE_SIZE = 20, 16
-PADDED = 32  # what the first is in a tile
 BLOCK = (32, 64)
 READ_BY_KEYS = ("q_ptr", "dout_ptr", "lse_ptr", "delta_ptr")
 LAYOUTS = {
@@ -59,6 +57,8 @@ class Run:
     touched: np.ndarray
     n_q: int
     n_kv: int
+    size: int
+    value_size: int
 
     @property
     def heads(self) -> int:
@@ -94,31 +94,31 @@ def touched(layout: BlockLayout) -> np.ndarray:
     return mask.unflatten(3, (-1, BLOCK[1])).unflatten(2, (-1, BLOCK[0])).any(dim=5).any(dim=3).numpy()
 
 
-def run(layout: BlockLayout) -> Run:
-    """Both passes, traced."""
+def run(layout: BlockLayout, size: int, value_size: int) -> Run:
+    """Both passes, traced, with heads of these sizes."""
     blocks = touched(layout)
     batch, heads = blocks.shape[:2]
-    q = torch.randn(batch, heads, layout.n_q, SIZE, requires_grad=True)
-    k = torch.randn(batch, heads // GROUP, layout.n_kv, SIZE, requires_grad=True)
-    v = torch.randn(batch, heads // GROUP, layout.n_kv, VALUE_SIZE, requires_grad=True)
+    q = torch.randn(batch, heads, layout.n_q, size, requires_grad=True)
+    k = torch.randn(batch, heads // GROUP, layout.n_kv, size, requires_grad=True)
+    v = torch.randn(batch, heads // GROUP, layout.n_kv, value_size, requires_grad=True)
     with interpret.tracing() as programs:
         out = sparse_attention(q, k, v, layout, backend="triton")
         out.backward(torch.randn(out.shape))
-    return Run(programs, blocks, layout.n_q, layout.n_kv)
+    return Run(programs, blocks, layout.n_q, layout.n_kv, size, value_size)
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
 def ran(request: pytest.FixtureRequest) -> Run:
-    """A layout with tiles as large as its blocks."""
-    return run(LAYOUTS[request.param])
+    """A layout with tiles as large as its blocks, and heads that fill them."""
+    return run(LAYOUTS[request.param], 16, 32)
 
 
 @pytest.fixture(scope="module", params=["window", "heads that differ within their group"])
 def ran_in_parts(request: pytest.FixtureRequest) -> Run:
-    """A layout with four tiles to a block."""
+    """A layout with four tiles to a block, and heads that fill a part of their tiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "choose", lambda *_: Tile(16, 32, num_warps=1, num_stages=1))
-        return run(LAYOUTS[request.param])
+        return run(LAYOUTS[request.param], 20, 40)
 
 
 def rows(accesses: list[Access], name: str) -> Counter[tuple[int, ...]]:
@@ -143,19 +143,22 @@ def tokens(blocks: np.ndarray, block: int, n: int) -> list[int]:
     return [token for token in range(n) if blocks[token // block]]
 
 
-def products(m: int, n: int) -> dict[str, list[tuple[int, int, int]]]:
+def products(m: int, n: int, size: int, value_size: int) -> dict[str, list[tuple[int, int, int]]]:
     """The matrix products of one tile of m queries and n keys, in each kernel."""
     return {
-        "forward": [(m, PADDED, n), (m, n, VALUE_SIZE)],
-        "dkdv": [(n, PADDED, m), (n, m, VALUE_SIZE), (n, VALUE_SIZE, m), (n, m, PADDED)],
-        "dq": [(m, PADDED, n), (m, VALUE_SIZE, n), (m, n, PADDED)],
+        "forward": [(m, size, n), (m, n, value_size)],
+        "dkdv": [(n, size, m), (n, m, value_size), (n, value_size, m), (n, m, size)],
+        "dq": [(m, size, n), (m, value_size, n), (m, n, size)],
     }
 
 
-def assert_multiplies(ran: Run, tile: tuple[int, int]) -> None:
-    """Two products for each tile of the listed blocks forward, four and three backward, and no others."""
+def assert_multiplies(ran: Run, tile: tuple[int, int], sizes: tuple[int, int]) -> None:
+    """Two products for each tile of the listed blocks forward, four and three backward, and no others.
+
+    `sizes` are those of a head in a tile.
+    """
     in_a_block = BLOCK[0] // tile[0] * (BLOCK[1] // tile[1])
-    for kernel, shapes in products(*tile).items():
+    for kernel, shapes in products(*tile, *sizes).items():
         assert ran.work(kernel).dots == Counter(shapes * (in_a_block * ran.listed))
 
 
@@ -175,9 +178,7 @@ def assert_reads_only_what_is_listed(ran: Run) -> None:
         ((b, kv_head, column),) = {(b, head, token // BLOCK[1]) for b, head, token in mine}
         group = range(kv_head * GROUP, (kv_head + 1) * GROUP)
         queries = [
-            (b, h, query)
-            for h in group
-            for query in tokens(ran.touched[b, h, :, column], BLOCK[0], ran.n_q)
+            (b, h, query) for h in group for query in tokens(ran.touched[b, h, :, column], BLOCK[0], ran.n_q)
         ]
         for name in READ_BY_KEYS:
             assert rows(loads, name) == Counter(queries)
@@ -188,10 +189,10 @@ def assert_stores_once(ran: Run) -> None:
     """Each element of each result is stored by one program, once; nothing else is, and nothing adds up."""
     queries, keys = ran.heads * ran.n_q, ran.heads // GROUP * ran.n_kv
     sizes = {
-        "forward": {"out_ptr": queries * VALUE_SIZE, "lse_ptr": queries},
+        "forward": {"out_ptr": queries * ran.value_size, "lse_ptr": queries},
         "delta": {"delta_ptr": queries},
-        "dkdv": {"dk_ptr": keys * SIZE, "dv_ptr": keys * VALUE_SIZE},
-        "dq": {"dq_ptr": queries * SIZE},
+        "dkdv": {"dk_ptr": keys * ran.size, "dv_ptr": keys * ran.value_size},
+        "dq": {"dq_ptr": queries * ran.size},
     }
     for kernel, stored in sizes.items():
         assert ran.work(kernel).stores.tensors == stored
@@ -207,12 +208,19 @@ def assert_stores_once(ran: Run) -> None:
             assert set(places.values()) == {1}
 
 
+def assert_stays_inside(ran: Run) -> None:
+    """Every element that is loaded or stored is one of a tensor that the kernel was given."""
+    for program in ran.programs:
+        for step in program.steps:
+            assert not isinstance(step, Access) or step.offsets.size == 0 or step.argument
+
+
 def test_products_are_those_of_the_listed_blocks(ran: Run) -> None:
-    assert_multiplies(ran, BLOCK)
+    assert_multiplies(ran, BLOCK, (16, 32))
 
 
 def test_products_are_those_of_the_listed_blocks_in_smaller_tiles(ran_in_parts: Run) -> None:
-    assert_multiplies(ran_in_parts, (16, 32))
+    assert_multiplies(ran_in_parts, (16, 32), (32, 64))
 
 
 def test_no_other_key_or_query_is_read(ran: Run) -> None:
@@ -232,9 +240,11 @@ def test_each_result_is_stored_by_one_program_once_in_smaller_tiles(ran_in_parts
 
 
 def test_no_access_lies_outside_of_the_tensors(ran: Run) -> None:
-    for program in ran.programs:
-        for step in program.steps:
-            assert not isinstance(step, Access) or step.offsets.size == 0 or step.argument
+    assert_stays_inside(ran)
+
+
+def test_no_access_lies_outside_of_the_tensors_in_smaller_tiles(ran_in_parts: Run) -> None:
+    assert_stays_inside(ran_in_parts)
 
 
 def test_executed_score_elements_are_those_of_the_listed_blocks() -> None:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from tests.closed_forms import ATOMS, EXPRESSIONS, PER_HEAD, Form
 from tsparse import (
     BlockLayout,
     Causal,
@@ -79,13 +78,6 @@ def assert_right(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout, **options
         assert error.abs().max() <= 2 * allowed.abs().max() + rounding
 
 
-@pytest.mark.parametrize("form", ATOMS + EXPRESSIONS + PER_HEAD, ids=repr)
-def test_kernels_equal_the_reference_for_every_pattern(form: Form) -> None:
-    heads = (form.heads, form.heads) if form.heads > 1 else (1, 1)
-    q, k, v = tensors(37, heads=heads, batch=form.batch, dtype=torch.float64)
-    assert_right(q, k, v, form.pattern.layout(37, block=32))
-
-
 @on_each_device
 @pytest.mark.parametrize(
     ("n_q", "n_kv", "q_offset", "block"),
@@ -149,6 +141,15 @@ def test_query_that_sees_nothing_gets_zero_and_no_gradient(device: str) -> None:
     assert (out[1, :, 30:] != 0).all()
 
 
+def test_gradient_of_the_only_score_of_a_query_is_zero_in_half_precision() -> None:
+    q, k, v = tensors(40, sizes=(256, 256), dtype=torch.float16)
+    layout = SlidingWindow(1).layout(40, block=64)
+    q.requires_grad_()
+    out = sparse_attention(q, k, v, layout, backend="triton")
+    (dq,) = torch.autograd.grad(out, q, torch.randn(out.shape, dtype=out.dtype))
+    assert dq.abs().max() < 1e-3  # a difference of two sums of 256 products
+
+
 @on_each_device
 def test_a_block_is_walked_in_smaller_tiles(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "choose", lambda *_: Tile(16, 32, num_warps=4, num_stages=1))
@@ -205,6 +206,8 @@ def test_inputs_and_gradients_may_lie_in_memory_in_any_order(device: str) -> Non
     want = results(q, k, v, layout)
     heads_last = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]
     assert all(map(torch.equal, results(*heads_last, layout), want))
+    tokens_last = [x.mT.contiguous().mT for x in (q, k, v)]
+    assert all(map(torch.equal, results(*tokens_last, layout), want))
     apart = [torch.stack([x, x], dim=-1)[..., 0] for x in (q, k, v)]
     assert all(map(torch.equal, results(*apart, layout), want))
     q.requires_grad_()

@@ -1,6 +1,8 @@
 """Multi-head attention and sparse self-attention, against PyTorch's modules and against dense masks."""
 
+import gc
 import re
+import weakref
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from tests.nn.weights import randomised, tokens
 from tsparse import Causal, Documents, Full, Global, Local, Padding, PerHead, SlidingWindow, reference
 from tsparse.nn import ALiBi, MultiHeadAttention, Rotary, SparseSelfAttention, alibi_slopes, rotary
-from tsparse.nn.layouts import kept_layout
+from tsparse.nn.layouts import PADDED_KEPT, kept_layout
 
 BACKENDS = ["auto", "gather", "reference"]
 WINDOW = (SlidingWindow(5) | Global(2)) & Causal()
@@ -195,6 +197,15 @@ def test_equal_sizes_of_one_pattern_share_a_layout_and_two_patterns_never_do() -
     padded = kept_layout(one, Padding([40, 7]), *arguments[1:])
     assert padded.batch == 2
     assert kept_layout(one, Padding([40, 9]), *arguments[1:]) is not padded
+
+
+def test_layouts_with_padding_are_few_and_push_no_other_out() -> None:
+    pattern, sizes = SlidingWindow(3), (40, 40, 0, 8, 4, torch.device("cpu"))
+    first = kept_layout(pattern, None, *sizes)
+    padded = [weakref.ref(kept_layout(pattern, Padding([40, n % 40]), *sizes)) for n in range(100)]
+    assert kept_layout(pattern, None, *sizes) is first
+    gc.collect()
+    assert [layout() is not None for layout in padded] == [n >= 100 - PADDED_KEPT for n in range(100)]
 
 
 def test_modules_with_different_patterns_do_not_disturb_each_other() -> None:

@@ -1,4 +1,4 @@
-"""Stacks and models: PyTorch's weights, a pattern per layer, padding, causality, compile and export."""
+"""Stacks and models: PyTorch's weights, a pattern per layer, padding, causality, training."""
 
 import copy
 import io
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.nn.weights import randomised, tokens
+from tests.nn.weights import randomised, tokens, words
 from tsparse import Causal, Full, PerHead, Prefix, SlidingWindow, Strided
 from tsparse.nn import (
     ALiBi,
@@ -26,10 +26,6 @@ from tsparse.nn import (
 BACKENDS = ["auto", "gather", "reference"]
 backends = pytest.mark.parametrize("backend", BACKENDS)
 POSITIONS = [None, Sinusoidal(16), Rotary(4), ALiBi(4)]
-
-
-def words(*shape: int) -> torch.Tensor:
-    return torch.randint(11, shape, generator=torch.Generator().manual_seed(3))
 
 
 def models(**arguments) -> list[nn.Module]:
@@ -142,15 +138,23 @@ def test_without_positions_a_classifier_reads_a_set_and_with_them_a_text() -> No
 
 
 def test_state_dict_makes_the_round_trip() -> None:
-    for model, fresh in zip(models(position=Rotary(4)), models(position=Rotary(4)), strict=True):
-        randomised(model)
+    sizes = {"dim": 16, "heads": 4, "depth": 2, "block": 8}
+    words_in, tokens_in = words(2, 9), tokens(2, 9, 16)
+    for build, inputs in (
+        (lambda: LanguageModel(11, **sizes, position=Rotary(4), kv_heads=2), (words_in,)),
+        (lambda: Classifier(11, 3, **sizes, position=Sinusoidal(16)), (words_in,)),
+        (lambda: Transformer(11, 7, **sizes, position=ALiBi(4)), (words_in, words_in % 7)),
+        (lambda: Encoder(**sizes, pattern=[SlidingWindow(3), Full()], norm_first=False), (tokens_in,)),
+        (lambda: Decoder(**sizes, bias=False), (tokens_in, tokens_in)),
+    ):
+        model, fresh = randomised(build()), build().double()
         file = io.BytesIO()
         torch.save(model.state_dict(), file)
         file.seek(0)
-        fresh.double().load_state_dict(torch.load(file, weights_only=True))
+        fresh.load_state_dict(torch.load(file, weights_only=True))
         with torch.no_grad():
-            assert torch.equal(fresh(words(2, 9)), model(words(2, 9)))
-            assert torch.equal(copy.deepcopy(model)(words(2, 9)), model(words(2, 9)))
+            assert torch.equal(fresh(*inputs), model(*inputs))
+            assert torch.equal(copy.deepcopy(model)(*inputs), model(*inputs))
 
 
 def test_language_model_learns_to_repeat() -> None:
@@ -164,29 +168,6 @@ def test_language_model_learns_to_repeat() -> None:
         loss.backward()
         step.step()
     assert torch.equal(model(text[:, :-1]).argmax(-1), text[:, 1:])
-
-
-def test_model_compiles_into_one_graph() -> None:
-    model = randomised(LanguageModel(11, 8, 2, 1, SlidingWindow(4), Rotary(4), backend="reference"))
-    compiled = torch.compile(model, fullgraph=True)
-    with torch.no_grad():
-        torch.testing.assert_close(compiled(words(1, 9)), model(words(1, 9)))
-
-
-def test_sparse_model_keeps_its_scores_under_compile() -> None:
-    model = randomised(LanguageModel(11, 8, 2, 1, SlidingWindow(4), ALiBi(2), block=4))
-    compiled = torch.compile(model, backend="eager")
-    with torch.no_grad():
-        torch.testing.assert_close(compiled(words(1, 9)), model(words(1, 9)))
-
-
-@pytest.mark.parametrize("position", POSITIONS, ids=repr)
-def test_model_is_exported_for_any_length(position) -> None:
-    batch, n = torch.export.Dim("batch", max=64), torch.export.Dim("n", max=512)
-    for model in models(position=position, backend="reference", pattern=[SlidingWindow(5), Full()]):
-        randomised(model)
-        exported = torch.export.export(model, (words(2, 9),), dynamic_shapes=({0: batch, 1: n},))
-        torch.testing.assert_close(exported.module()(words(3, 21)), model(words(3, 21)))
 
 
 @pytest.mark.parametrize(
@@ -278,6 +259,19 @@ def test_language_model_trains_on_the_listed_blocks_as_on_the_dense_mask(pattern
             11, dim=16, heads=4, depth=2, block=8, pattern=pattern, backend=backend
         ).double()
         F.cross_entropy(model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for sparse, dense in zip(*gradients, strict=True):
+        torch.testing.assert_close(sparse, dense, rtol=0, atol=1e-12)
+
+
+def test_transformer_trains_on_the_listed_blocks_as_on_the_dense_mask() -> None:
+    source, target = words(2, 13), words(2, 9)
+    gradients = []
+    for backend in ("auto", "reference"):
+        torch.manual_seed(0)
+        model = Transformer(11, 11, 16, 4, 2, SlidingWindow(5), backend=backend, position=ALiBi(4), block=4)
+        scores = model.double()(source, target[:, :-1], [13, 6], [8, 5])
+        F.cross_entropy(scores.flatten(0, 1), target[:, 1:].flatten()).backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     for sparse, dense in zip(*gradients, strict=True):
         torch.testing.assert_close(sparse, dense, rtol=0, atol=1e-12)

@@ -21,3 +21,8 @@ def randomised(module: Module) -> Module:
 def tokens(*shape: int) -> torch.Tensor:
     """Float64 normal numbers, the same for the same shape."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+def words(*shape: int) -> torch.Tensor:
+    """Integers below 11, the same for the same shape."""
+    return torch.randint(11, shape, generator=torch.Generator().manual_seed(3))

@@ -159,7 +159,8 @@ class SparseSelfAttention(Heads):
 
     `block` is that of the layout, made at the first forward of each length and kept (see `layouts.py`). The
     other arguments are those of `MultiHeadAttention`. `backend="reference"` asks the pattern's elementwise
-    rule instead of making a layout: dense, traced by `torch.compile` and `torch.export` in one graph.
+    rule instead of making a layout: dense, traced by `torch.compile` and `torch.export` in one graph. Any
+    other is compiled in pieces, and exported (with `strict=False`) for the sizes it has run on before.
 
     Raises TypeError or ValueError for sizes that do not fit.
     """
@@ -199,6 +200,11 @@ class SparseSelfAttention(Heads):
                 raise ValueError(f"{name} is for {pattern.batch} batch entries, but x has {x.shape[0]}")
         n = x.shape[1]
         if self.backend != "reference":
+            if torch.compiler.is_exporting() and not all(isinstance(size, int) for size in x.shape):
+                raise RuntimeError(
+                    f'backend="{self.backend}" is exported for one batch size and length, without '
+                    'dynamic_shapes; backend="reference" for any'
+                )
             layout = kept_layout(self.pattern, padding, n, n, 0, self.block, self.heads, x.device)
             return self.sparse(x, x, x, layout)
         if self.pattern.positions is not None:

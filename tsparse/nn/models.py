@@ -289,7 +289,8 @@ def _padding(name: str, lengths: Tensor | Sequence[int] | None, x: Tensor) -> Pa
     if lengths is None:
         return None
     padding = Padding(lengths)
-    if padding.batch != x.shape[0] or int(padding.lengths.max()) > x.shape[1]:
+    known = not torch.compiler.is_exporting()  # values come when the exported program runs
+    if padding.batch != x.shape[0] or (known and int(padding.lengths.max()) > x.shape[1]):
         raise ValueError(
             f"{name} must be {x.shape[0]} numbers, each at most {x.shape[1]}, got {padding.lengths.tolist()}"
         )

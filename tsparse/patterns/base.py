@@ -138,7 +138,8 @@ class Pair(Pattern):
     @property
     def positions(self) -> int | None:
         """The smaller of the two."""
-        return min((p.positions for p in (self.left, self.right) if p.positions is not None), default=None)
+        known = [p.positions for p in (self.left, self.right) if p.positions is not None]
+        return min(known) if known else None
 
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]

@@ -15,7 +15,7 @@ from .base import Pattern
 
 @dataclass(frozen=True, eq=False)
 class PerHead(Pattern):
-    """Head h follows `patterns[h]`. The patterns themselves must not tell heads apart."""
+    """Head h follows `patterns[h]`; a single one is for all. The patterns must not tell heads apart."""
 
     patterns: tuple[Pattern, ...]
 
@@ -51,10 +51,12 @@ class PerHead(Pattern):
     @property
     def positions(self) -> int | None:
         """The smallest of all."""
-        return min((p.positions for p in self.patterns if p.positions is not None), default=None)
+        known = [p.positions for p in self.patterns if p.positions is not None]
+        return min(known) if known else None
 
     def __call__(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-        """What the pattern of head `h` says."""
+        """What the pattern of head `h` says; `%` leaves h as it is, or makes it 0 where all agree."""
+        h = h % self.heads
         first, *others = (
             (h == head) & pattern(b, h, q_idx, kv_idx) for head, pattern in enumerate(self.patterns)
         )
@@ -66,6 +68,7 @@ class PerHead(Pattern):
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
         """The head, and the numbers of its pattern."""
+        h = h % self.heads
         places = b, h, q_idx, kv_idx
         numbers = [pattern.fingerprint(*places, block) for pattern in self.patterns]
         widest = max(table.shape[1] for table in numbers)

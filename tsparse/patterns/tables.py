@@ -23,7 +23,8 @@ class Padding(Spans):
 
     def __init__(self, lengths: Tensor | Sequence[int]) -> None:
         table = integers("lengths", lengths)
-        if table.ndim != 1 or table.numel() == 0 or int(table.min()) < 0:
+        known = not torch.compiler.is_exporting()  # values come when the exported program runs
+        if table.ndim != 1 or table.numel() == 0 or (known and int(table.min()) < 0):
             raise ValueError(f"lengths must be [B], each 0 or more, got {brief(table)}")
         object.__setattr__(self, "lengths", table)
 
@@ -36,14 +37,14 @@ class Padding(Spans):
         return len(self.lengths)
 
     def __call__(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-        """`k < lengths[b]`."""
-        return (kv_idx < self.lengths.to(kv_idx.device)[b]) & (q_idx >= 0)
+        """`k < lengths[b]`; `%` leaves b as it is, or makes it 0 where all agree."""
+        return (kv_idx < self.lengths.to(kv_idx.device)[b % self.batch]) & (q_idx >= 0)
 
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
         """The number of keys before the end."""
-        return (self.lengths.to(b.device)[b] - kv_idx).clamp(0, block[1])[:, None]
+        return (self.lengths.to(b.device)[b % self.batch] - kv_idx).clamp(0, block[1])[:, None]
 
     def span(self, q_idx: Tensor) -> tuple[Tensor, Tensor]:
         """The same for every query of a batch entry."""
@@ -182,9 +183,9 @@ class Global(Pattern):
 
 
 def _look_up(table: Tensor, b: Tensor, position: Tensor) -> Tensor:
-    """Entry of a table `[N]` or `[B, N]`."""
+    """Entry of a table `[N]` or `[B, N]`; `%` leaves b as it is, or makes it 0 where all agree."""
     table = table.to(position.device)
-    return table[position] if table.ndim == 1 else table[b, position]
+    return table[position] if table.ndim == 1 else table[b % len(table), position]
 
 
 def some_or_all(chosen: Tensor, width: int) -> Tensor:
