@@ -247,6 +247,20 @@ def test_no_access_lies_outside_of_the_tensors_in_smaller_tiles(ran_in_parts: Ru
     assert_stays_inside(ran_in_parts)
 
 
+def test_rows_with_most_blocks_come_first(ran: Run) -> None:
+    """Of each head, or for keys of each group, whose first head says the order."""
+    for kernel, name in (("forward", "out_ptr"), ("dq", "dq_ptr"), ("dkdv", "dk_ptr")):
+        counts: dict[tuple[int, int], list[int]] = {}
+        for program in ran.of(kernel):
+            b, h, token = next(iter(rows(accesses(program, "store"), name)))
+            if kernel == "dkdv":
+                count = ran.touched[b, h * GROUP, :, token // BLOCK[1]].sum()
+            else:
+                count = ran.touched[b, h, token // BLOCK[0]].sum()
+            counts.setdefault((b, h), []).append(int(count))
+        assert all(of_a_head == sorted(of_a_head, reverse=True) for of_a_head in counts.values())
+
+
 def test_executed_score_elements_are_those_of_the_listed_blocks() -> None:
     layout = (SlidingWindow(20) | Global([70])).layout(120, block=32)
     q, k, v = (torch.randn(1, 2, 120, 16, requires_grad=True) for _ in range(3))

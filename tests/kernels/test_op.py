@@ -19,7 +19,7 @@ from tsparse import (
     Strided,
     sparse_attention,
 )
-from tsparse.kernels import op, tiles
+from tsparse.kernels import interpret, op, tiles
 from tsparse.kernels.op import Lists
 from tsparse.kernels.tiles import Tile
 
@@ -72,6 +72,7 @@ def assert_right(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout, **options
     plain = results(q, k, v, layout, "reference", **options)
     exact = results(*(x.double() for x in (q, k, v)), layout, "reference", **options)
     for mine, pytorchs, want in zip(got, plain, exact, strict=True):
+        assert mine.dtype == pytorchs.dtype
         assert torch.equal(mine == -math.inf, want == -math.inf)  # lse of a query that sees nothing
         error, allowed = ((x.double() - want).masked_fill(want == -math.inf, 0) for x in (mine, pytorchs))
         rounding = 8 * torch.finfo(q.dtype).eps * want.masked_fill(want == -math.inf, 0).abs().max()
@@ -139,6 +140,36 @@ def test_query_that_sees_nothing_gets_zero_and_no_gradient(device: str) -> None:
     assert (out[1, :, :30] == 0).all()
     assert (dq[1, :, :30] == 0).all()
     assert (out[1, :, 30:] != 0).all()
+
+
+def test_large_scores_overflow_nowhere() -> None:
+    q, k, v = tensors(40, dtype=torch.float64)
+    layout = Causal().layout(40, block=32)
+    scaled = 300 * q, 300 * k, v
+    torch.testing.assert_close(results(*scaled, layout), results(*scaled, layout, "reference"))
+
+
+def test_positions_past_the_end_add_nothing_however_steep_the_slope() -> None:
+    inputs, layout = tensors(40, 64, dtype=torch.float64), Full().layout(40, 64, block=64)
+    slopes = torch.tensor([-90.0, 90.0])
+    got, want = (results(*inputs, layout, name, alibi_slopes=slopes) for name in ("triton", "reference"))
+    torch.testing.assert_close(got, want)
+
+
+def test_only_what_requires_a_gradient_gets_one_and_no_list_of_the_layout_does() -> None:
+    inputs, layout = tensors(40), SlidingWindow(9).layout(40, block=64)
+    *_, dq, dk, dv = results(*inputs, layout)
+    for place, want in enumerate((dq, dk, dv)):
+        q, k, v = (x.clone().requires_grad_(at == place) for at, x in enumerate(inputs))
+        out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend="triton")
+        generator = torch.Generator().manual_seed(7)
+        weights = [torch.randn(x.shape, generator=generator) for x in (out, lse)]
+        torch.autograd.backward((out, lse), weights)
+        gradients = [q.grad, k.grad, v.grad]
+        assert torch.equal(gradients.pop(place), want)
+        assert gradients == [None, None]
+    lists = Lists.of(layout.by_query, layout.partial_blocks.by_query)
+    assert not any(x.requires_grad for x in lists)
 
 
 def test_gradient_of_the_only_score_of_a_query_is_zero_in_half_precision() -> None:
@@ -211,9 +242,13 @@ def test_inputs_and_gradients_may_lie_in_memory_in_any_order(device: str) -> Non
     apart = [torch.stack([x, x], dim=-1)[..., 0] for x in (q, k, v)]
     assert all(map(torch.equal, results(*apart, layout), want))
     q.requires_grad_()
-    sparse_attention(q, k, v, layout, backend="triton").sum().backward()  # one number for all of dout
-    (want_dq,) = torch.autograd.grad(sparse_attention(q, k, v, layout, backend="reference").sum(), q)
-    torch.testing.assert_close(q.grad, want_dq)
+    gradients = []
+    for backend in ("triton", "reference"):
+        out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend=backend)
+        gradients += torch.autograd.grad(
+            out.sum() + 2 * lse.sum(), q
+        )  # one number for all of dout, and of dlse
+    torch.testing.assert_close(*gradients)
 
 
 def test_rows_may_lie_more_than_two_thousand_million_numbers_apart() -> None:
@@ -301,11 +336,22 @@ def test_block_that_no_tile_divides_is_refused(block: int | tuple[int, int]) -> 
         sparse_attention(q, k, v, Causal().layout(20, block=block), backend="triton")
 
 
-def test_more_programs_than_a_grid_allows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(op, "MOST", 8)
-    q, k, v = tensors(40)
-    with pytest.raises(ValueError, match="forward would need 12 programs or steps, which must be below 8"):
+@pytest.mark.parametrize(("batch", "needed"), [(1, 12), (4, 24)])
+def test_more_programs_or_steps_than_32_bits_count_are_refused(
+    batch: int, needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "MOST", 12)
+    q, k, v = tensors(40, batch=batch)
+    with pytest.raises(ValueError, match=f"forward would need {needed} programs or steps, .* be below 12"):
         sparse_attention(q, k, v, Causal().layout(40, block=16), backend="triton")
+
+
+def test_interpreter_that_computes_nonsense_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = interpret.Canary("computes nonsense", "install another version")
+    monkeypatch.setattr(interpret, "canary", lambda: found)
+    q, k, v = tensors(20)
+    with pytest.raises(RuntimeError, match=r"cannot be used .*install another version"):
+        sparse_attention(q, k, v, Causal().layout(20, block=16), backend="triton")
 
 
 def test_layout_on_another_device_is_refused() -> None:
