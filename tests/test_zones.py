@@ -5,7 +5,19 @@ import torch
 from torch import Tensor
 
 from tests.closed_forms import ATOMS, EXPRESSIONS, PER_HEAD, Form
-from tsparse import BlockLayout, Causal, Documents, Global, Local, Padding, SlidingWindow, bigbird, longformer
+from tsparse import (
+    BlockLayout,
+    Causal,
+    Documents,
+    Global,
+    Local,
+    Padding,
+    SlidingWindow,
+    bigbird,
+    blocks,
+    longformer,
+    zones,
+)
 
 
 def drawn(layout: BlockLayout, by_key: bool) -> Tensor:
@@ -56,7 +68,7 @@ def test_lists_and_zones_are_the_mask(form: Form, n_q, n_kv, q_offset, block) ->
     "pattern", [Causal(), SlidingWindow(100), Local(30), Global(5) & Causal(), Padding([77, 200]) & Causal()]
 )
 def test_diagonals_and_columns_need_no_bits(pattern) -> None:
-    layout = pattern.layout(256, block=(64, 32))
+    layout = pattern.layout(250, block=(64, 32))
     assert len(layout.partial_blocks.by_query) > 0
     assert len(layout.partial_blocks.bits) == 0
 
@@ -69,6 +81,14 @@ def test_blocks_that_look_alike_share_their_bits(pattern, most: int) -> None:
     layout = pattern.layout(8192, block=64)
     assert 0 < len(layout.partial_blocks.bits) <= most
     assert len(layout.partial_blocks.by_query) >= 128
+
+
+def test_blocks_are_described_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zones, "BLOCKS_AT_ONCE", 3)
+    monkeypatch.setattr(blocks, "ELEMENTS_AT_ONCE", 2 * 8 * 8)
+    layout = (SlidingWindow(9) | Documents([0, 1, 2, 0, 1] * 8)).layout(40, block=8)
+    for by_key in (False, True):
+        assert torch.equal(drawn(layout, by_key)[0, 0], layout.pattern.mask(40))
 
 
 def test_rows_with_most_blocks_come_first() -> None:

@@ -19,7 +19,7 @@ from tsparse import (
     Strided,
     sparse_attention,
 )
-from tsparse.kernels import op, tiles
+from tsparse.kernels import interpret, op, tiles
 from tsparse.kernels.op import Lists
 from tsparse.kernels.tiles import Tile
 
@@ -41,7 +41,7 @@ every_dtype = pytest.mark.parametrize(
 def tensors(
     n_q: int,
     n_kv: int | None = None,
-    heads: tuple[int, int] = (4, 2),
+    heads: tuple[int, int] = (2, 1),
     sizes: tuple[int, int] = (8, 5),
     batch: int = 1,
     dtype: torch.dtype = torch.float32,
@@ -72,6 +72,7 @@ def assert_right(q: Tensor, k: Tensor, v: Tensor, layout: BlockLayout, **options
     plain = results(q, k, v, layout, "reference", **options)
     exact = results(*(x.double() for x in (q, k, v)), layout, "reference", **options)
     for mine, pytorchs, want in zip(got, plain, exact, strict=True):
+        assert mine.dtype == pytorchs.dtype
         assert torch.equal(mine == -math.inf, want == -math.inf)  # lse of a query that sees nothing
         error, allowed = ((x.double() - want).masked_fill(want == -math.inf, 0) for x in (mine, pytorchs))
         rounding = 8 * torch.finfo(q.dtype).eps * want.masked_fill(want == -math.inf, 0).abs().max()
@@ -103,8 +104,10 @@ def test_every_dtype_and_head_size(size: int, device: str, dtype: torch.dtype) -
 
 
 @on_each_device
-@pytest.mark.parametrize("softcap", [None, 1.5])
-@pytest.mark.parametrize("slopes", [None, torch.tensor([0.5, 0.25, 0.0, -0.1]), torch.rand(2, 4)])
+@pytest.mark.parametrize(
+    ("slopes", "softcap"),
+    [(None, 1.5), (torch.tensor([0.5, -0.1]), None), (torch.tensor([[0.5, -0.1], [0.0, 0.25]]), 1.5)],
+)
 def test_softcap_and_alibi(slopes: Tensor | None, softcap: float | None, device: str) -> None:
     q, k, v = tensors(21, 40, batch=2, device=device)
     options = {
@@ -113,22 +116,22 @@ def test_softcap_and_alibi(slopes: Tensor | None, softcap: float | None, device:
         "softcap": softcap,
     }
     pattern = SlidingWindow(9) | Global([2, 20])
-    assert_right(q, k, v, pattern.layout(21, 40, block=16, q_offset=17, device=device), **options)
+    assert_right(q, k, v, pattern.layout(21, 40, block=32, q_offset=17, device=device), **options)
     q, k, v = tensors(40, batch=2, device=device)  # permuted: distances are those in the sequence
-    assert_right(q, k, v, (Strided(3) & Causal()).layout(40, block=16, device=device), **options)
+    assert_right(q, k, v, (Strided(3) & Causal()).layout(40, block=32, device=device), **options)
 
 
 @on_each_device
 def test_heads_and_batch_entries_may_have_layouts_of_their_own(device: str) -> None:
-    q, k, v = tensors(40, batch=2, device=device)
+    q, k, v = tensors(40, heads=(4, 2), batch=2, device=device)
     pattern = PerHead([Causal(), SlidingWindow(3), Full(), Global(2)]) & Padding([11, 40])
-    assert_right(q, k, v, pattern.layout(40, block=16, device=device))
+    assert_right(q, k, v, pattern.layout(40, block=(16, 32), device=device))
 
 
 @on_each_device
 def test_query_that_sees_nothing_gets_zero_and_no_gradient(device: str) -> None:
     q, k, v = tensors(40, batch=2, device=device)
-    layout = (Causal() & Padding([0, 40]) & ~SlidingWindow(30)).layout(40, block=16, device=device)
+    layout = (Causal() & Padding([0, 40]) & ~SlidingWindow(30)).layout(40, block=32, device=device)
     out, lse, dq, dk, dv = results(q, k, v, layout)
     assert (out[0] == 0).all()
     assert (lse[0] == -math.inf).all()
@@ -137,6 +140,45 @@ def test_query_that_sees_nothing_gets_zero_and_no_gradient(device: str) -> None:
     assert (out[1, :, :30] == 0).all()
     assert (dq[1, :, :30] == 0).all()
     assert (out[1, :, 30:] != 0).all()
+
+
+def test_large_scores_overflow_nowhere() -> None:
+    q, k, v = tensors(40, dtype=torch.float64)
+    layout = Causal().layout(40, block=32)
+    scaled = 300 * q, 300 * k, v
+    torch.testing.assert_close(results(*scaled, layout), results(*scaled, layout, "reference"))
+
+
+def test_positions_past_the_end_add_nothing_however_steep_the_slope() -> None:
+    inputs, layout = tensors(40, 64, dtype=torch.float64), Full().layout(40, 64, block=64)
+    slopes = torch.tensor([-90.0, 90.0])
+    got, want = (results(*inputs, layout, name, alibi_slopes=slopes) for name in ("triton", "reference"))
+    torch.testing.assert_close(got, want)
+
+
+def test_only_what_requires_a_gradient_gets_one_and_no_list_of_the_layout_does() -> None:
+    inputs, layout = tensors(40), SlidingWindow(9).layout(40, block=64)
+    *_, dq, dk, dv = results(*inputs, layout)
+    for place, want in enumerate((dq, dk, dv)):
+        q, k, v = (x.clone().requires_grad_(at == place) for at, x in enumerate(inputs))
+        out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend="triton")
+        generator = torch.Generator().manual_seed(7)
+        weights = [torch.randn(x.shape, generator=generator) for x in (out, lse)]
+        torch.autograd.backward((out, lse), weights)
+        gradients = [q.grad, k.grad, v.grad]
+        assert torch.equal(gradients.pop(place), want)
+        assert gradients == [None, None]
+    lists = Lists.of(layout.by_query, layout.partial_blocks.by_query)
+    assert not any(x.requires_grad for x in lists)
+
+
+def test_gradient_of_the_only_score_of_a_query_is_zero_in_half_precision() -> None:
+    q, k, v = tensors(40, sizes=(256, 256), dtype=torch.float16)
+    layout = SlidingWindow(1).layout(40, block=64)
+    q.requires_grad_()
+    out = sparse_attention(q, k, v, layout, backend="triton")
+    (dq,) = torch.autograd.grad(out, q, torch.randn(out.shape, dtype=out.dtype))
+    assert dq.abs().max() < 1e-3  # a difference of two sums of 256 products
 
 
 @on_each_device
@@ -148,8 +190,8 @@ def test_a_block_is_walked_in_smaller_tiles(device: str, monkeypatch: pytest.Mon
 
 
 def test_gradients_agree_with_differences() -> None:
-    q, k, v = (x.requires_grad_() for x in tensors(20, 24, sizes=(3, 2), dtype=torch.float64))
-    layout = (PerHead([Causal(), SlidingWindow(3), Full(), Global([1])])).layout(20, 24, block=16)
+    q, k, v = (x.requires_grad_() for x in tensors(20, 24, heads=(4, 2), sizes=(3, 2), dtype=torch.float64))
+    layout = PerHead([Causal(), SlidingWindow(3), Full(), Global([1])]).layout(20, 24, block=32)
     slopes = torch.tensor([0.1, 0.2, 0.0, 0.3])
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,17 +232,23 @@ def test_nan_or_infinity_in_a_key_reaches_only_the_queries_that_see_it(poison: f
 
 @on_each_device
 def test_inputs_and_gradients_may_lie_in_memory_in_any_order(device: str) -> None:
-    layout = Causal().layout(40, block=16, device=device)
-    q, k, v = tensors(40, sizes=(8, 8), batch=2, device=device)
+    layout = Causal().layout(40, block=64, device=device)
+    q, k, v = tensors(40, heads=(4, 2), sizes=(8, 8), batch=2, device=device)
     want = results(q, k, v, layout)
     heads_last = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v)]
     assert all(map(torch.equal, results(*heads_last, layout), want))
+    tokens_last = [x.mT.contiguous().mT for x in (q, k, v)]
+    assert all(map(torch.equal, results(*tokens_last, layout), want))
     apart = [torch.stack([x, x], dim=-1)[..., 0] for x in (q, k, v)]
     assert all(map(torch.equal, results(*apart, layout), want))
     q.requires_grad_()
-    sparse_attention(q, k, v, layout, backend="triton").sum().backward()  # one number for all of dout
-    (want_dq,) = torch.autograd.grad(sparse_attention(q, k, v, layout, backend="reference").sum(), q)
-    torch.testing.assert_close(q.grad, want_dq)
+    gradients = []
+    for backend in ("triton", "reference"):
+        out, lse = sparse_attention(q, k, v, layout, return_lse=True, backend=backend)
+        gradients += torch.autograd.grad(
+            out.sum() + 2 * lse.sum(), q
+        )  # one number for all of dout, and of dlse
+    torch.testing.assert_close(*gradients)
 
 
 def test_rows_may_lie_more_than_two_thousand_million_numbers_apart() -> None:
@@ -229,7 +277,7 @@ def arguments(layout: BlockLayout, slopes: Tensor | None, softcap: float | None)
     ("pattern", "slopes", "softcap"),
     [
         ((SlidingWindow(20) | Global([3])) & Causal(), None, None),
-        (Strided(5), torch.rand(1, 4, dtype=torch.float64), 2.0),
+        (Strided(5), torch.rand(1, 2, dtype=torch.float64), 2.0),
     ],
 )
 def test_operator_passes_pytorchs_own_checks(pattern, slopes, softcap) -> None:
@@ -246,7 +294,7 @@ def test_model_compiles_in_one_piece_with_any_layout() -> None:
 
     q, k, v = (x.requires_grad_() for x in tensors(40, dtype=torch.float64))
     compiled = torch.compile(attend, fullgraph=True, backend="aot_eager")
-    for pattern, block in ((Causal(), 16), (SlidingWindow(7), 16), (Strided(4), 32)):
+    for pattern, block in ((Causal(), 32), (SlidingWindow(7), 32), (Strided(4), 64)):
         layout = pattern.layout(40, block=block)
         got, want = compiled(q, k, v, layout), attend(q, k, v, layout)
         assert torch.equal(got, want)
@@ -288,11 +336,24 @@ def test_block_that_no_tile_divides_is_refused(block: int | tuple[int, int]) -> 
         sparse_attention(q, k, v, Causal().layout(20, block=block), backend="triton")
 
 
-def test_more_programs_than_a_grid_allows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(op, "MOST", 8)
-    q, k, v = tensors(40)
-    with pytest.raises(ValueError, match="forward would need 12 programs or steps, which must be below 8"):
+@pytest.mark.parametrize(("batch", "needed"), [(1, 12), (4, 24)])
+def test_more_programs_or_steps_than_32_bits_count_are_refused(
+    batch: int, needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "MOST", needed)
+    q, k, v = tensors(40, batch=batch)
+    with pytest.raises(
+        ValueError, match=f"forward would need {needed} programs or steps, .* be below {needed}"
+    ):
         sparse_attention(q, k, v, Causal().layout(40, block=16), backend="triton")
+
+
+def test_interpreter_that_computes_nonsense_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = interpret.Canary("computes nonsense", "install another version")
+    monkeypatch.setattr(interpret, "canary", lambda: found)
+    q, k, v = tensors(20)
+    with pytest.raises(RuntimeError, match=r"cannot be used .*install another version"):
+        sparse_attention(q, k, v, Causal().layout(20, block=16), backend="triton")
 
 
 def test_layout_on_another_device_is_refused() -> None:

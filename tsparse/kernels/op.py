@@ -152,7 +152,7 @@ def block_sparse_attention_backward(
     _prepare(q.device)
     from . import backward
 
-    dq, dk, dv = gradients = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    dq, dk, dv = gradients = _like(q), _like(k), _like(v)
     q, k, v, dout = (_rows(x) for x in (q, k, v, dout))
     rule = bits, positions, slopes, block, q_offset, scale, softcap
     heads, n_q, size = q.shape[0] * q.shape[1], q.shape[2], v.shape[-1]
@@ -183,7 +183,7 @@ def block_sparse_attention_backward(
 
 @block_sparse_attention_backward.register_fake
 def _(q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    return _like(q), _like(k), _like(v)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -225,8 +225,14 @@ def _prepare(device: torch.device) -> None:
 
 def _results(q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Space for the output, in the memory order of q where it has the shape of q, and for lse."""
-    out = torch.empty_like(q) if q.shape[-1] == v.shape[-1] else q.new_empty(*q.shape[:3], v.shape[-1])
+    out = _like(q) if q.shape[-1] == v.shape[-1] else q.new_empty(*q.shape[:3], v.shape[-1])
     return out, q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
+
+
+def _like(x: Tensor) -> Tensor:
+    """Space for a tensor like `x`, in the same memory order if that keeps each row together."""
+    order = torch.preserve_format if x.stride(-1) == 1 else torch.contiguous_format
+    return torch.empty_like(x, memory_format=order)
 
 
 def _rows(x: Tensor) -> Tensor:
