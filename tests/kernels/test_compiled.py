@@ -6,6 +6,7 @@ Larger head sizes may spill in the backward kernels; `tsparse inspect --head-dim
 import pytest
 import torch
 
+from tsparse import Global, SlidingWindow
 from tsparse.kernels import inspect
 from tsparse.kernels.compiling import TARGETS, Attention, Compiled
 from tsparse.kernels.inspect import KERNELS, SHARED_LIMIT
@@ -24,6 +25,14 @@ def compiled() -> list[tuple[Attention, Compiled]]:
     return inspect._compiled(halves + singles + brains)
 
 
+@pytest.fixture(scope="module")
+def compiled_with_bits() -> list[tuple[Attention, Compiled]]:
+    """The same for a pattern whose partial blocks are no zones, where a mask comes from memory."""
+    pattern = SlidingWindow(256) | Global([3, 200])
+    halves = [Attention(KERNELS, torch.float16, 64, target, pattern) for target in TARGETS]
+    return inspect._compiled([*halves, Attention(KERNELS, torch.float32, 64, "sm_90", pattern)])
+
+
 def told(compiled: list[tuple[Attention, Compiled]]) -> list[tuple[object, ...]]:
     return [(one.kernel, one.target, asked.dtype, asked.head_dim, one.tile) for asked, one in compiled]
 
@@ -35,6 +44,13 @@ def test_every_kernel_compiles_for_every_target(compiled):
 
 def test_nothing_spills_up_to_head_size_128(compiled):
     assert told([(asked, one) for asked, one in compiled if one.spills]) == []
+
+
+def test_masks_from_memory_compile_for_every_target_without_spills(compiled_with_bits):
+    assert {(one.kernel, one.target) for _, one in compiled_with_bits} >= {
+        (kernel, target) for kernel in KERNELS for target in TARGETS
+    }
+    assert told([(asked, one) for asked, one in compiled_with_bits if one.spills]) == []
 
 
 def test_shared_memory_is_within_the_limit_of_the_target(compiled):

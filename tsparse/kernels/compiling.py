@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import torch
 
-from tsparse.patterns import SlidingWindow
+from tsparse.patterns import Pattern, SlidingWindow
 
 TARGETS = {
     "sm_75": ("cuda", 75, 32),
@@ -76,6 +76,9 @@ class Launch:
             module[self.name][(1,)](**{name: _real(value) for name, value in self.arguments.items()})
 
 
+WINDOW = SlidingWindow(256)
+
+
 @dataclass(frozen=True)
 class Attention:
     """The kernels of this package, as `sparse_attention` and its gradient launch them."""
@@ -84,13 +87,14 @@ class Attention:
     dtype: torch.dtype
     head_dim: int
     target: str
+    pattern: Pattern = WINDOW
 
     def start(self) -> None:
         """Launch them, on a CPU that is taken for the target."""
         from tsparse.kernels import interpret, op
 
         q, k, v = (torch.empty(1, 2, 512, self.head_dim, dtype=self.dtype, requires_grad=True) for _ in "qkv")
-        layout = SlidingWindow(256).layout(512, block=128)
+        layout = self.pattern.layout(512, block=128)
         dtypes = (*interpret.INTERPRETED_DTYPES, torch.bfloat16)
         with (
             patch.multiple(interpret, require=lambda: None, INTERPRETED_DTYPES=dtypes),
