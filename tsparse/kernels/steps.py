@@ -82,6 +82,7 @@ def visible(i, j, zone_ptr, bits_ptr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constex
         # no branch on low > high: Triton 3.7 cannot give its mask to a product without tensor cores
         words: tl.constexpr = (BLOCK_K + 31) // 32
         bits_ptr += right.to(tl.int64) * (BLOCK_Q * words)
-        word = tl.load(bits_ptr + i * words + j // 32, mask=low > high, other=0)
+        packed = low > high + 0 * (i + j)  # a block, since the interpreter of Triton 3.9 takes no single mask
+        word = tl.load(bits_ptr + i * words + j // 32, mask=packed, other=0)
         seen |= (word >> (j % 32)) & 1 != 0
     return seen
