@@ -44,7 +44,12 @@ def run(args: argparse.Namespace) -> int:
         ValueError: There is nothing to grade, or the options do not go together.
         OSError: A file cannot be read or written.
     """
-    if len(args.paths) == 1 and args.paths[0].suffix == ".ipynb" and args.out is None:
+    if (
+        len(args.paths) == 1
+        and args.paths[0].is_file()
+        and args.paths[0].suffix == ".ipynb"
+        and args.out is None
+    ):
         return _one_sheet(args)
     if args.json or args.html:
         raise ValueError("--json and --html are for one sheet alone; --out FOLDER writes both and more")
