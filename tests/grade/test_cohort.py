@@ -19,11 +19,11 @@ import pytest
 from tests.grade.filled import RIGHT, answers, write
 from tsparse.cli import main
 from tsparse.grade import command, runner
-from tsparse.grade.cohort import grading, jobs, keeping
+from tsparse.grade.cohort import formats, grading, jobs, keeping, summary
 from tsparse.grade.cohort.finding import Handed, handed_in
 from tsparse.grade.cohort.grading import grade_class
 from tsparse.grade.cohort.jobs import Done, Orders, Task, grade_all, grade_one
-from tsparse.grade.cohort.result import Result
+from tsparse.grade.cohort.result import Answered, Result
 from tsparse.grade.exercises import exercise
 from tsparse.grade.worker import Limits, Workers
 
@@ -192,6 +192,35 @@ def test_grading_twice_with_one_seed_gives_the_same_scores(graded):
         assert [replace(one, seconds=0) for one in result.answers] == [
             replace(one, seconds=0) for one in first.answers
         ]
+
+
+def failed(student: str, id: str, message: str, mistake: str | None) -> Result:
+    """A result with one failed exercise of 10 points."""
+    answer = Answered(id, "A title", "FAIL", message, mistake, 0.0, 10.0, 0.1)
+    return Result(student, "02_masks.ipynb", 1, "", (answer,))
+
+
+def test_mistakes_of_one_name_are_one_mistake_in_its_commonest_words():
+    results = [
+        failed("ann", "masks.causal", "Query 1 sees nothing.", "strict"),
+        failed("bo", "masks.causal", "Query 0 sees nothing.", "strict"),
+        failed("cy", "masks.causal", "Query 0 sees nothing.", "strict"),
+        failed("di", "masks.causal", "Upside down.", "future"),
+        failed("ed", "masks.padding", "Off by one.", None),
+        failed("flo", "masks.padding", "Off by one.", None),
+    ]
+    found = [(one.count, one.exercise, one.sentence) for one in summary.mistakes(results)]
+    assert found == [
+        (3, "masks.causal", "Query 0 sees nothing."),
+        (2, "masks.padding", "Off by one."),
+        (1, "masks.causal", "Upside down."),
+    ]
+
+
+def test_names_and_sentences_cannot_move_the_cursor_or_break_the_xml():
+    results = [failed("a\x1bb", "masks.causal", "\x1b[2K\x00 <b>", None), Result("c\x1b", "d\x07", 1, "\x1b")]
+    assert "\x1b" not in summary.as_text(results) + formats.as_junit(results)
+    assert len(ElementTree.fromstring(formats.as_junit(results))) == 2
 
 
 @pytest.fixture

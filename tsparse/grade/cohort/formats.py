@@ -11,6 +11,7 @@ from xml.etree import ElementTree as xml
 
 from tsparse.grade.cohort.result import Answered, Result
 from tsparse.grade.page import marked
+from tsparse.grade.report import printable
 
 
 def as_json(results: Sequence[Result]) -> str:
@@ -61,9 +62,9 @@ def as_junit(results: Sequence[Result]) -> str:
                 suite, "testcase", classname=one.student, name=answer.id, time=f"{answer.seconds:.3f}"
             )
             if answer.status != "PASS":
-                xml.SubElement(case, "failure", type=answer.status, message=_line(answer.message))
+                xml.SubElement(case, "failure", type=answer.status, message=answer.message)
     xml.indent(top)
-    return xml.tostring(top, encoding="unicode", xml_declaration=False) + "\n"
+    return printable(xml.tostring(top, encoding="unicode")) + "\n"
 
 
 def as_gradescope(result: Result) -> str:
@@ -114,8 +115,3 @@ def _test(answer: Answered) -> dict[str, object]:
 def _plain(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _line(text: str) -> str:
-    """Text without the characters that XML has not."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tsparse.grade.cohort.formats import exercises_of
 from tsparse.grade.cohort.result import Result
 from tsparse.grade.page import marked
-from tsparse.grade.report import STYLE
+from tsparse.grade.report import STYLE, printable
 from tsparse.show import Picture, picture, style
 
 MOST_MISTAKES = 15
@@ -95,7 +95,7 @@ def as_text(results: Sequence[Result]) -> str:
     lines += ["", in_short(results)]
     for title, rows in _lists(results):
         lines += [f"{title}:", *(f"  {row}" for row in rows[:3])] if rows else []
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def as_html(results: Sequence[Result], pages: Sequence[str]) -> str:
