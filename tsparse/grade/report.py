@@ -76,7 +76,11 @@ def as_text(report: SheetReport) -> str:
     lines.append("")
     for name, text in _notes(report):
         lines += _wrapped(f"{name}: {text}", "", "    ")
-    text = "\n".join(lines)  # may hold names from the sheet: nothing in it moves the cursor
+    return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """Text that may hold names from a sheet, without what moves a terminal's cursor or what XML has not."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
