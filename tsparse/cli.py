@@ -14,6 +14,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "bench": ("measure attention beside what people would use instead", "tsparse.bench.command"),
     "doctor": ("what this machine can run, and the way out where it cannot", "tsparse.notebook"),
+    "exam": ("write an exam for each student of a roster, and grade it", "tsparse.grade.exam.command"),
     "grade": ("grade a filled-in exercise sheet", "tsparse.grade.command"),
     "inspect": (
         "what a compiler makes of the kernels, for GPUs that are not there",
