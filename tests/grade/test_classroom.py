@@ -284,6 +284,11 @@ def run_like_actions(repository: Path, command: str) -> subprocess.CompletedProc
     )
 
 
+def test_rules_for_ai_helpers_travel_with_the_sheet(repository):
+    for name in ("AGENTS.md", "CLAUDE.md"):
+        assert (repository / name).read_bytes() == (ROOT / "exercises" / name).read_bytes()
+
+
 def test_workflow_has_the_names_that_github_classroom_looks_for(repository):
     workflow = yaml.safe_load((repository / ".github/workflows/classroom.yml").read_text())
     assert workflow["name"] == "Autograding Tests"

@@ -35,6 +35,11 @@ def write(sheet: Sheet, out: Path, torch_index: str) -> None:
         ".github/classroom/autograding.json": autograding(sheet).encode(),
         ".github/classroom/grade.py": template("grade.py").encode(),
     }
+    for rules in (
+        "AGENTS.md",
+        "CLAUDE.md",
+    ):  # for AI helpers of the student, as beside the sheets of the course
+        files[rules] = (sheet.path.parent / rules).read_bytes()
     for name, content in files.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
