@@ -12,6 +12,7 @@ from tsparse.grade.cohort.result import Result
 from tsparse.grade.cohort.summary import as_text as class_as_text
 from tsparse.grade.report import as_html, as_json, as_text
 from tsparse.grade.runner import grade_sheet
+from tsparse.grade.worker import Limits, Workers
 
 STOPPED = 130
 """The exit status of a program that was stopped by Ctrl-C."""
@@ -30,6 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="of one sheet: write it with pictures")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write pages; a stopped run goes on")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="sheets at once (default: one per core)")
+    parser.add_argument(
+        "--memory",
+        type=_positive,
+        metavar="MIB",
+        help="that an answer may take beyond PyTorch's (default: 1024)",
+    )
     parser.add_argument("--again", action="store_true", help="grade what the folder holds already, too")
 
 
@@ -44,13 +51,24 @@ def run(args: argparse.Namespace) -> int:
         ValueError: There is nothing to grade, or the options do not go together.
         OSError: A file cannot be read or written.
     """
-    if len(args.paths) == 1 and args.paths[0].suffix == ".ipynb" and args.out is None:
+    if (
+        len(args.paths) == 1
+        and args.paths[0].is_file()
+        and args.paths[0].suffix == ".ipynb"
+        and args.out is None
+    ):
         return _one_sheet(args)
     if args.json or args.html:
         raise ValueError("--json and --html are for one sheet alone; --out FOLDER writes both and more")
     try:
         results = grade_class(
-            handed_in(args.paths), args.out, args.seed, master=args.master, count=args.jobs, again=args.again
+            handed_in(args.paths),
+            args.out,
+            args.seed,
+            master=args.master,
+            count=args.jobs,
+            again=args.again,
+            limits=_limits(args),
         )
     except KeyboardInterrupt:
         kept = (
@@ -66,13 +84,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _one_sheet(args: argparse.Namespace) -> int:
     """Grade a sheet by itself, with the whole report on the screen."""
-    report = grade_sheet(args.paths[0], args.seed, master=args.master)
+    with Workers(_limits(args)) as workers:
+        report = grade_sheet(args.paths[0], args.seed, master=args.master, workers=workers)
     print(as_text(report))
     for path, render in ((args.json, as_json), (args.html, as_html)):
         if path:
             path.write_text(render(report), encoding="utf-8")
             print(f"{path}: written")
     return 0 if report.all_passed else 1
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    return Limits() if args.memory is None else Limits(memory=args.memory << 20)
 
 
 def _status(results: Sequence[Result]) -> int:

@@ -8,7 +8,7 @@ Exports differ, and so do the places where they put a student's name:
     GitHub Classroom    masks-submissions/masks-ann/exercises/02_masks.ipynb
     by hand             ann.ipynb, ann/02_masks.ipynb, ann.zip
 
-Where Moodle's or Canvas's is not recognised, it is the first part in which the paths of the submissions differ.
+Where Moodle's or Canvas's is not recognised, it is the first part in which the submissions' paths differ.
 """
 
 from __future__ import annotations
@@ -81,10 +81,14 @@ def handed_in(paths: Sequence[str | Path]) -> list[Handed]:
     found = [
         one for path in given for one in _below(path, path.absolute().relative_to(base.absolute()).parts)
     ]
+    places = [one.parts for one in found]
+    shared = shared_parts(places)
     by_student: dict[str, list[Found]] = {}
-    for student, one in zip(students([one.parts for one in found]), found, strict=True):
+    for student, one in zip(students(places, shared), found, strict=True):
         by_student.setdefault(clean(student).strip() or "no name", []).append(one)
-    handed = [one for student, files in sorted(by_student.items()) for one in _of_student(student, files)]
+    handed = [
+        one for student, files in sorted(by_student.items()) for one in _of_student(student, files, shared)
+    ]
     if not handed:
         raise ValueError(f"no notebook (.ipynb) in {', '.join(str(path) for path in paths)}")
     return handed
@@ -148,8 +152,8 @@ def _link(path: Path) -> str:
     return f"{path.name} is a link, and links are not followed" if path.is_symlink() else ""
 
 
-def _of_student(student: str, files: Sequence[Found]) -> Iterator[Handed]:
-    """The sheets of a student, or one complaint."""
+def _of_student(student: str, files: Sequence[Found], shared: int) -> Iterator[Handed]:
+    """The sheets of a student, or one complaint; a file in none of the students' folders is nobody's."""
     sheets = [one for one in files if one.is_sheet]
     if len(sheets) > MOST_SHEETS:
         yield Handed(
@@ -158,22 +162,27 @@ def _of_student(student: str, files: Sequence[Found]) -> Iterator[Handed]:
     elif sheets:
         for one in sheets:
             yield Handed(student, clean("/".join(one.parts)), one.way, clean(one.fault))
-    elif any(len(one.parts) > 1 for one in files):
+    elif any(len(one.parts) > shared + 1 for one in files):
         names = ", ".join(clean(one.parts[-1]) for one in files[:5])
         yield Handed(student, "", fault=f"no notebook (.ipynb) was handed in, only {names}")
 
 
-def students(places: Sequence[tuple[str, ...]]) -> list[str]:
-    """The students' names in the places of their files; see the top of this file.
-
-    Only the first part in which the sheets differ is believed: what lies below it is named by the student.
-    """
+def shared_parts(places: Sequence[tuple[str, ...]]) -> int:
+    """How many folders all submissions share; what lies beside them, as a list of grades, is not asked."""
     sheets = [parts for parts in places if parts[-1].lower().endswith((".ipynb", ".zip"))]
     shared = 0
-    while (
-        sheets and all(len(parts) > shared + 1 for parts in sheets) and len({p[shared] for p in sheets}) == 1
-    ):
+    while sheets and all(len(parts) > shared + 1 for parts in sheets):
+        if len({parts[shared] for parts in places if len(parts) > shared + 1}) > 1:
+            break
         shared += 1
+    return shared
+
+
+def students(places: Sequence[tuple[str, ...]], shared: int) -> list[str]:
+    """The students' names in the places of their files; see the top of this file.
+
+    Only the first part in which the submissions differ is believed: what lies below is named by the student.
+    """
     exported = [_exported(parts, shared) for parts in places]
     numbers: dict[str, set[str]] = {}
     for match in filter(None, exported):
