@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "bench": ("measure attention beside what people would use instead", "tsparse.bench.command"),
+    "classroom": ("write what Gradescope, GitHub or JupyterHub need", "tsparse.grade.classroom.command"),
     "doctor": ("what this machine can run, and the way out where it cannot", "tsparse.notebook"),
+    "exam": ("write an exam for each student of a roster, and grade it", "tsparse.grade.exam.command"),
     "grade": ("grade a filled-in exercise sheet", "tsparse.grade.command"),
     "inspect": (
         "what a compiler makes of the kernels, for GPUs that are not there",

@@ -21,9 +21,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.conftest import FLAGS
+
 ROOT = Path(__file__).parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SETTINGS = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension:notification": {"doNotDisturbMode": True, "fetchNews": "false"},
@@ -47,14 +47,6 @@ figure, file = Figure(), io.BytesIO()
 figure.savefig(file, format="png")
 widgets.VBox([widgets.IntSlider(3, 0, 9), widgets.Image(value=file.getvalue())])
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None and os.environ.get("CI", "false") != "false":
-        pytest.fail(f"CI must run the browser tests, and there is none of {', '.join(BROWSERS)}")
-    return path or pytest.skip(f"needs one of {', '.join(BROWSERS)} from the system's packages")
 
 
 @pytest.fixture(scope="module")
