@@ -194,7 +194,6 @@ class Sitting:
         return {
             "time": f"{call:g} s for a cell or a call, {exercise:g} s for an exercise",
             **self.facts,
-            "network": "not closed off",
         }
 
 
