@@ -227,10 +227,10 @@ class Worker:
         callables: list[Callable[..., Any]] = []
         try:
             protocol.send(self._pipe, request, value, until, callables)
-            header, value = protocol.receive(self._pipe, until)
+            header, value = protocol.receive(self._pipe, until, largest=protocol.LARGEST_REPLY)
             while "ask" in header:
                 self._compute(header["ask"], value, callables, until)
-                header, value = protocol.receive(self._pipe, until)
+                header, value = protocol.receive(self._pipe, until, largest=protocol.LARGEST_REPLY)
             outcome = read_outcome(header, value)
         except protocol.Late:
             outcome = Outcome("timed out", detail=f"{limits.seconds:g}")
