@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tsparse.grade.report import as_html, as_json, as_text
 from tsparse.grade.runner import grade_sheet
+from tsparse.grade.threats import ShowThreats
+from tsparse.grade.worker import Workers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,11 +18,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--master", type=Path, help="the solved notebook of this sheet, if it is not found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report for programs")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the report with pictures")
+    parser.add_argument(
+        "--require-sandbox", action="store_true", help="run nothing where there is no sandbox"
+    )
+    parser.add_argument(
+        "--threats", action=ShowThreats, help="say what is promised against attacks, and leave"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Grade and print the report: 0 if every exercise passed, otherwise 1."""
-    report = grade_sheet(args.sheet, args.seed, master=args.master)
+    with Workers(sandbox="required" if args.require_sandbox else "best") as workers:
+        report = grade_sheet(args.sheet, args.seed, master=args.master, workers=workers)
     print(as_text(report))
     for path, render in ((args.json, as_json), (args.html, as_html)):
         if path:

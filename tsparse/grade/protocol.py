@@ -94,7 +94,7 @@ def receive(
     call: Callable[[int], Any] | None = None,
     largest: int = LARGEST_BODY,
 ) -> tuple[dict[str, Any], Any]:
-    """Wait for the next message and return its header and its value, whose arrays hold `largest` bytes at most.
+    """Wait for the next message, with `largest` bytes of arrays at most; return its header and its value.
 
     `call(number)` makes the stand-in for a callable of the other side; without it none may cross.
 

@@ -191,7 +191,7 @@ class Worker:
         self._collector.join(1.0)
         return clean(self._printed.decode(errors="replace"), lines=True)
 
-    def begin(self, scratch: str, sandbox: Sandbox = "best") -> None:
+    def begin(self, scratch: str, sandbox: Sandbox) -> None:
         """Let the process confine itself to a folder and its limits; nothing of a sheet has run yet.
 
         Raises:
@@ -205,10 +205,15 @@ class Worker:
             self.facts = protocol.receive(self._pipe, self._until)[0]["facts"]
         except (protocol.Closed, protocol.Late):
             self.failed = Outcome("stopped", detail="The process for this answer could not be started.")
-        if sandbox == "required" and not self.facts.get("protection", "").startswith("unshare"):
+        self.require(sandbox)
+
+    def require(self, sandbox: Sandbox) -> None:
+        """Refuse to go on where a sandbox is required and is not in force."""
+        in_force = self.facts.get("protection", "the process for answers did not start")
+        if sandbox == "required" and not in_force.startswith("unshare"):
             raise NoSandbox(
-                f"a sandbox is required, and there is none ({self.facts.get('protection', 'it failed')}); "
-                "grade in a container or virtual machine of its own, or without --require-sandbox"
+                f"a sandbox is required, and there is none ({in_force}); grade in a virtual machine "
+                "that allows namespaces, or without --require-sandbox"
             )
 
     def run_cell(self, cell: str, source: str, setup: bool = False) -> Outcome:
