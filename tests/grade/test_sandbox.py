@@ -1,6 +1,7 @@
 """An answer in a sandbox sees Python and nothing else; where there is none, that is said, or nothing runs."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def test_sandbox_leaves_no_capability_and_no_way_to_mount(world, grade):
     printed = grade({"masks.causal": cell}).exercises[0].printed
     assert "mounted -1" in printed
     assert "capabilities (0, 0, 0, 0, 0, 0)" in printed
+
+
+def test_sandbox_has_no_network_not_even_to_this_machine(world, grade):
+    cell = RIGHT["masks.causal"] + (
+        "import socket\n"
+        "try:\n    socket.create_connection(('127.0.0.1', {}), timeout=1)\n    print('CONNECTED')\n"
+        "except OSError as error:\n    print('refused', [name for _, name in socket.if_nameindex()])\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        printed = grade({"masks.causal": cell.format(server.getsockname()[1])}).exercises[0].printed
+    assert printed == "refused ['lo']\n"
 
 
 def test_what_one_answer_writes_the_next_does_not_find(world, grade):

@@ -41,7 +41,7 @@ def confine(scratch: str, memory: int, refusal: str) -> dict[str, str]:
         sandbox.enter(scratch, user)
         scratch = sandbox.SCRATCH
     os.chdir(scratch)
-    os.environ.update(HOME=scratch, TMPDIR=scratch)
+    os.environ.update(HOME=scratch, TMPDIR=scratch, USER="answers")
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, LARGEST_FILE)
     facts = {

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-SCRATCH = "/scratch"
+SCRATCH = "/answers"
 SCRATCH_BYTES = 128 << 20
 MOST_FILES = 4096
 
@@ -89,7 +89,8 @@ def enter(root: str, user: int) -> None:
         if os.path.isdir(root + path):
             _mount("tmpfs", root + path, "tmpfs", _NO_SET_UID, "size=4k,mode=555")
     os.mkdir(root + SCRATCH)
-    os.symlink(SCRATCH, f"{root}/tmp")
+    if not os.path.exists(f"{root}/tmp"):  # else Python lies there
+        os.symlink(SCRATCH, f"{root}/tmp")
     attributes = struct.pack("4Q", _READ_ONLY | _NO_SET_UID, 0, 0, 0)
     _checked("syscall", _MOUNT_SETATTR, _HERE, root.encode(), _ALL_BELOW, attributes, len(attributes))
     size = f"size={SCRATCH_BYTES},nr_inodes={MOST_FILES},mode=700,uid={user},gid={user}"
