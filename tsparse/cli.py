@@ -21,6 +21,7 @@ COMMANDS = {
         "what a compiler makes of the kernels, for GPUs that are not there",
         "tsparse.kernels.inspect",
     ),
+    "mutants": ("try the graders on every wrong answer that they know", "tsparse.grade.mutants"),
     "notebooks": ("put notebooks into canonical form, run them, or check them", "tsparse.grade.notebooks"),
     "sheets": ("make exercises/ from solutions/, or check that they agree", "tsparse.grade.sheets"),
 }

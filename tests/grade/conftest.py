@@ -24,11 +24,19 @@ def progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def workers():
     """One process with torch imported for all sheets, and short limits."""
-    limits = Limits(seconds=1.0, exercise_seconds=20.0, memory=1 << 28)
+    limits = Limits(seconds=1.0, exercise_seconds=20.0, memory=1 << 28, grace=0.5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_TOKEN", "hunter2")
         with Workers(limits) as workers:
             yield workers
+
+
+@pytest.fixture(scope="session")
+def bare_workers():
+    """The same without a sandbox, as where the system allows none."""
+    limits = Limits(seconds=1.0, exercise_seconds=20.0, memory=1 << 28, grace=0.5)
+    with Workers(limits, sandbox="none") as workers:
+        yield workers
 
 
 @pytest.fixture

@@ -211,6 +211,27 @@ def test_message_that_announces_too_much_is_refused_unread(pipe):
         receive(pipe[1])
 
 
+def test_answer_may_send_less_than_the_grader(pipe):
+    pipe[0].sendall(struct.pack("!II", 10, protocol.LARGEST_REPLY + 1))
+    with pytest.raises(Violation, match="announced"):
+        receive(pipe[1], largest=protocol.LARGEST_REPLY)
+
+
+def test_archive_of_too_many_arrays_is_refused_before_they_are_made(pipe, monkeypatch):
+    monkeypatch.setattr(protocol, "MOST_ARRAYS", 4)
+    forged(pipe, {"value": 1}, archive(*[np.zeros(1)] * 4))
+    assert receive(pipe[1])[1] == 1
+    monkeypatch.setattr(protocol.zipfile, "ZipFile", lambda *args: pytest.fail("it was opened"))
+    forged(pipe, {"value": 1}, body=b"PK\x01\x02" * 5)
+    with pytest.raises(Violation, match="more than 4 arrays"):
+        receive(pipe[1])
+
+
+def test_more_arrays_than_a_message_may_hold_are_not_sent(pipe):
+    with pytest.raises(Violation, match="arrays"):
+        send(pipe[0], {}, [torch.zeros(1)] * (protocol.MOST_ARRAYS + 1))
+
+
 def test_value_too_large_is_not_sent(pipe, monkeypatch):
     monkeypatch.setattr(protocol, "LARGEST_BODY", 1000)
     with pytest.raises(Violation, match="bytes"):

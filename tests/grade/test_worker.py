@@ -29,7 +29,7 @@ def test_answer_sees_nothing_of_the_grader_around_it(grade):
 
 def test_limits_that_were_in_force_are_reported(grade):
     report = grade({"masks.causal": RIGHT["masks.causal"]})
-    assert set(report.limits) == {"time", "files", "memory", "user", "network"}
+    assert set(report.limits) == {"time", "protection", "files", "memory", "user", "network"}
     assert "1 s for a cell or a call, 20 s for an exercise" in report.limits["time"]
     for name, text in report.limits.items():
         assert f"{name}: {text[:30]}" in as_text(report)
@@ -50,7 +50,7 @@ def test_files_beyond_the_limit_are_refused(ask):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can change the user")
-def test_root_lets_answers_run_as_somebody_who_may_write_nothing(grade, tmp_path):
+def test_root_lets_answers_run_as_somebody_who_may_write_nothing(bare_workers, tmp_path):
     target = tmp_path / "target"
     target.write_text("kept")
     cell = RIGHT["masks.causal"] + (
@@ -61,7 +61,7 @@ def test_root_lets_answers_run_as_somebody_who_may_write_nothing(grade, tmp_path
         "try:\n    os.kill(os.getppid(), 9)\nexcept OSError as error:\n    print(error)\n"
         "try:\n    os.setuid(0)\nexcept OSError as error:\n    print(error)\n"
     )
-    report = grade({"masks.causal": cell})
+    report = grade_sheet(write(tmp_path / "02_masks.ipynb", {"masks.causal": cell}), workers=bare_workers)
     if report.limits["user"].startswith("root"):
         pytest.skip(report.limits["user"])
     printed = report.exercises[0].printed

@@ -12,7 +12,8 @@ from tsparse.grade.cohort.result import Result
 from tsparse.grade.cohort.summary import as_text as class_as_text
 from tsparse.grade.report import as_html, as_json, as_text
 from tsparse.grade.runner import grade_sheet
-from tsparse.grade.worker import Limits, Workers
+from tsparse.grade.threats import ShowThreats
+from tsparse.grade.worker import Limits, Sandbox, Workers
 
 STOPPED = 130
 """The exit status of a program that was stopped by Ctrl-C."""
@@ -38,6 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="that an answer may take beyond PyTorch's (default: 1024)",
     )
     parser.add_argument("--again", action="store_true", help="grade what the folder holds already, too")
+    parser.add_argument(
+        "--require-sandbox", action="store_true", help="run nothing where there is no sandbox"
+    )
+    parser.add_argument(
+        "--threats", action=ShowThreats, help="say what is promised against attacks, and leave"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             count=args.jobs,
             again=args.again,
             limits=_limits(args),
+            sandbox=_sandbox(args),
         )
     except KeyboardInterrupt:
         kept = (
@@ -84,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _one_sheet(args: argparse.Namespace) -> int:
     """Grade a sheet by itself, with the whole report on the screen."""
-    with Workers(_limits(args)) as workers:
+    with Workers(_limits(args), _sandbox(args)) as workers:
         report = grade_sheet(args.paths[0], args.seed, master=args.master, workers=workers)
     print(as_text(report))
     for path, render in ((args.json, as_json), (args.html, as_html)):
@@ -96,6 +104,10 @@ def _one_sheet(args: argparse.Namespace) -> int:
 
 def _limits(args: argparse.Namespace) -> Limits:
     return Limits() if args.memory is None else Limits(memory=args.memory << 20)
+
+
+def _sandbox(args: argparse.Namespace) -> Sandbox:
+    return "required" if args.require_sandbox else "best"
 
 
 def _status(results: Sequence[Result]) -> int:

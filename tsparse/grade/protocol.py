@@ -25,6 +25,9 @@ import torch
 
 LARGEST_HEADER = 1 << 20
 LARGEST_BODY = 1 << 28
+LARGEST_REPLY = 1 << 26
+"""What the grader reads from an answer is bounded closer than what it sends: it may read several at once."""
+MOST_ARRAYS = 1024
 DEEPEST = 16
 LENGTHS = struct.Struct("!II")
 
@@ -68,6 +71,8 @@ def send(
     """
     arrays: list[np.ndarray] = []
     text = json.dumps(header | {"value": pack(value, arrays, callables)}).encode()
+    if len(arrays) > MOST_ARRAYS:
+        raise Violation(f"{len(arrays):,} arrays are more than a message may hold")
     archive = io.BytesIO()
     if arrays:
         np.savez(archive, *arrays)
@@ -84,9 +89,12 @@ def send(
 
 
 def receive(
-    pipe: socket.socket, until: float | None = None, call: Callable[[int], Any] | None = None
+    pipe: socket.socket,
+    until: float | None = None,
+    call: Callable[[int], Any] | None = None,
+    largest: int = LARGEST_BODY,
 ) -> tuple[dict[str, Any], Any]:
-    """Wait for the next message and return its header and its value.
+    """Wait for the next message, with `largest` bytes of arrays at most; return its header and its value.
 
     `call(number)` makes the stand-in for a callable of the other side; without it none may cross.
 
@@ -96,7 +104,7 @@ def receive(
         Late: nothing complete came in time.
     """
     header_size, body_size = LENGTHS.unpack(_exactly(pipe, LENGTHS.size, until))
-    if header_size > LARGEST_HEADER or body_size > LARGEST_BODY:
+    if header_size > LARGEST_HEADER or body_size > largest:
         raise Violation(f"{header_size + body_size:,} bytes were announced")
     text, body = _exactly(pipe, header_size, until), _exactly(pipe, body_size, until)
     try:
@@ -207,6 +215,8 @@ def _span(shape: Any, stride: Any) -> int:
 def _arrays(body: bytes) -> list[np.ndarray]:
     if not body:
         return []
+    if body.count(b"PK\x01\x02") > MOST_ARRAYS:  # counted before anything is made of them
+        raise Violation(f"it holds more than {MOST_ARRAYS:,} arrays")
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         entries = archive.infolist()
         packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)

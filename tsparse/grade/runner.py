@@ -2,7 +2,8 @@
 
 Of a sheet only the answer cells run, after the setup cells of its master. Each exercise gets a fresh process
 with the cells that it needs: its own, and the answers whose names it uses. So one answer cannot spoil
-another. Inputs, expected values, the seed and the verdict never leave this process.
+another. Inputs, expected values, the seed and the verdict never leave this process. What that is worth
+against a submission that attacks, with a sandbox and without one, stands in `THREATS.md` beside this file.
 """
 
 from __future__ import annotations
@@ -194,7 +195,6 @@ class Sitting:
         return {
             "time": f"{call:g} s for a cell or a call, {exercise:g} s for an exercise",
             **self.facts,
-            "network": "not closed off",
         }
 
 

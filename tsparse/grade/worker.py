@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -20,13 +21,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from tsparse.grade import protocol
 from tsparse.grade.running import Outcome, Raised, Status
-
-GRACE = 2.0
-"""Seconds after the time limit until the process is killed: first it is asked to stop by itself."""
 
 STARTING = 120.0
 """Seconds that Python and torch may take to be imported on a slow machine."""
@@ -45,12 +43,22 @@ GIVEN = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREA
 class Limits:
     """What an answer may use: seconds for a cell and for a call, seconds for a whole exercise, and bytes.
 
-    `memory` counts from what PyTorch itself needs.
+    `memory` counts from what PyTorch itself needs. An answer that its time limit has not ended by itself is
+    killed `grace` seconds later.
     """
 
     seconds: float = 10.0
     exercise_seconds: float = 120.0
     memory: int = 1 << 30
+    grace: float = 2.0
+
+
+Sandbox = Literal["best", "required", "none"]
+"""Whether answers get a world of their own: where it can be had, or else nothing runs, or never."""
+
+
+class NoSandbox(OSError):
+    """A sandbox is required and this system allows none."""
 
 
 class Workers:
@@ -59,7 +67,7 @@ class Workers:
     A context: on leaving it everything that it started is killed. `limits` hold for each worker.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, sandbox: Sandbox = "best") -> None:
         """Start nothing yet.
 
         Raises:
@@ -68,6 +76,7 @@ class Workers:
         if not hasattr(os, "fork"):
             raise OSError("grading a sheet needs Linux or macOS; on Windows use WSL, a container or Colab")
         self.limits = limits or Limits()
+        self.sandbox = sandbox
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Workers:
@@ -87,12 +96,13 @@ class Workers:
 
         Raises:
             OSError: No process could be started, twice in a row.
+            NoSandbox: One is required and cannot be had.
         """
-        with tempfile.TemporaryDirectory(prefix="answers-", ignore_cleanup_errors=True) as scratch:
+        with scratch_folder() as scratch:
             pid, pipe, output = self._fork()
             worker = Worker(pipe, output, self.limits)
             try:
-                worker.begin(scratch)
+                worker.begin(scratch, self.sandbox)
                 yield worker
             finally:
                 pipe.close()
@@ -181,15 +191,30 @@ class Worker:
         self._collector.join(1.0)
         return clean(self._printed.decode(errors="replace"), lines=True)
 
-    def begin(self, scratch: str) -> None:
-        """Let the process confine itself to a folder and its limits; nothing of a sheet has run yet."""
+    def begin(self, scratch: str, sandbox: Sandbox) -> None:
+        """Let the process confine itself to a folder and its limits; nothing of a sheet has run yet.
+
+        Raises:
+            NoSandbox: One is required and cannot be had.
+        """
         limits = self._limits
         wanted = {"scratch": scratch, "seconds": limits.seconds, "memory": limits.memory}
+        wanted["sandbox"] = sandbox != "none"
         try:
             protocol.send(self._pipe, wanted, until=self._until)
             self.facts = protocol.receive(self._pipe, self._until)[0]["facts"]
         except (protocol.Closed, protocol.Late):
             self.failed = Outcome("stopped", detail="The process for this answer could not be started.")
+        self.require(sandbox)
+
+    def require(self, sandbox: Sandbox) -> None:
+        """Refuse to go on where a sandbox is required and is not in force."""
+        in_force = self.facts.get("protection", "the process for answers did not start")
+        if sandbox == "required" and not in_force.startswith("unshare"):
+            raise NoSandbox(
+                f"a sandbox is required, and there is none ({in_force}); grade in a virtual machine "
+                "that allows namespaces, or without --require-sandbox"
+            )
 
     def run_cell(self, cell: str, source: str, setup: bool = False) -> Outcome:
         """Execute a cell; `cell` is its id."""
@@ -203,14 +228,14 @@ class Worker:
         if self.failed is not None:
             return self.failed
         limits = self._limits
-        until = min(time.monotonic() + limits.seconds + GRACE, self._until)
+        until = min(time.monotonic() + limits.seconds + limits.grace, self._until)
         callables: list[Callable[..., Any]] = []
         try:
             protocol.send(self._pipe, request, value, until, callables)
-            header, value = protocol.receive(self._pipe, until)
+            header, value = protocol.receive(self._pipe, until, largest=protocol.LARGEST_REPLY)
             while "ask" in header:
                 self._compute(header["ask"], value, callables, until)
-                header, value = protocol.receive(self._pipe, until)
+                header, value = protocol.receive(self._pipe, until, largest=protocol.LARGEST_REPLY)
             outcome = read_outcome(header, value)
         except protocol.Late:
             outcome = Outcome("timed out", detail=f"{limits.seconds:g}")
@@ -284,6 +309,24 @@ def _read_raised(type: str, message: str, line: int | None, source: str, shapes:
 def clean(text: str, lines: bool = False) -> str:
     """Text from an answer without what could move a terminal's cursor, on one line unless `lines`."""
     return "".join(c if c.isprintable() or (lines and c == "\n") else " " for c in text[:MOST_TEXT])
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[str]:
+    """An empty folder, gone at the end with all that a hostile answer put into it.
+
+    Folders that were closed are opened, links are not followed: before Python 3.12 the standard library's
+    own way of removing such a folder changed the rights of what a link points to (CVE-2023-6597).
+    """
+    folder = tempfile.mkdtemp(prefix="answers-")
+    try:
+        yield folder
+    finally:
+        for path, names, _ in os.walk(folder):
+            for name in names:
+                if not os.path.islink(os.path.join(path, name)):
+                    os.chmod(os.path.join(path, name), 0o700)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def descendants(pid: int) -> list[int]:

@@ -16,7 +16,7 @@ from tsparse.grade.cohort.finding import Handed
 from tsparse.grade.cohort.jobs import Done, Orders, Task, grade_all
 from tsparse.grade.cohort.keeping import OutFolder, write
 from tsparse.grade.cohort.result import Result
-from tsparse.grade.worker import Limits, Workers
+from tsparse.grade.worker import Limits, Sandbox, Workers
 
 
 def cores() -> int:
@@ -33,6 +33,7 @@ def grade_class(
     count: int | None = None,
     again: bool = False,
     limits: Limits | None = None,
+    sandbox: Sandbox = "best",
 ) -> list[Result]:
     """Grade submissions and write what was found.
 
@@ -46,6 +47,8 @@ def grade_class(
         count: How many are graded at once; None takes one for each core.
         again: Grade what is graded already, too.
         limits: What an answer may use.
+        sandbox: Whether answers get a world of their own; where one is required and cannot be had, nothing is
+            graded.
 
     Returns:
         The results in the order of `handed`.
@@ -57,7 +60,7 @@ def grade_class(
     if folder is not None:
         seed = folder.seed(seed, again)
     seed = secrets.randbits(32) if seed is None else seed
-    run = ClassRun(handed, Orders(seed, master, Workers(limits).limits), folder, again)
+    run = ClassRun(handed, Orders(seed, master, Workers(limits).limits, sandbox), folder, again)
     with tqdm(total=len(handed), desc="grading", unit="sheet", disable=None) as run.bar:
         for task, done in grade_all(run.tasks(), count or cores(), run.orders):
             run.note(task.handed, done)

@@ -26,7 +26,7 @@ from tsparse.grade.cohort.result import Result, graded
 from tsparse.grade.report import as_html
 from tsparse.grade.runner import grade_sheet
 from tsparse.grade.submission import SheetError, read_submission
-from tsparse.grade.worker import Limits, Workers, clean
+from tsparse.grade.worker import Limits, Sandbox, Workers, clean
 
 MOST_SECONDS = 1800.0
 """After so long a sheet is given up: fifteen exercises that use all of their time."""
@@ -41,6 +41,7 @@ class Orders:
     seed: int
     master: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    sandbox: Sandbox = "best"
     most_seconds: float = MOST_SECONDS
 
 
@@ -148,7 +149,7 @@ def serve(pipe: Connection, orders: Orders) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # one progress bar on the screen is enough
     tqdm.set_lock(threading.RLock())  # its own lock would outlive a process that is killed
     torch.set_num_threads(1)
-    with Workers(orders.limits) as workers:
+    with Workers(orders.limits, orders.sandbox) as workers:
         while True:
             try:
                 task = pipe.recv()

@@ -90,7 +90,8 @@ def file_names(handed: Sequence[Handed]) -> dict[Handed, str]:
 def key(task: Task, orders: Orders) -> str:
     """What a result depends on, as one short text."""
     master = orders.master.read_bytes() if orders.master else b""
-    facts = [task.handed.student, task.handed.file, orders.seed, repr(orders.limits), grader_version()]
+    facts = [task.handed.student, task.handed.file, orders.seed, repr(orders.limits), orders.sandbox]
+    facts.append(grader_version())
     digest = hashlib.sha256(json.dumps(facts).encode())
     for content in (master, task.content):
         digest.update(hashlib.sha256(content).digest())
