@@ -58,6 +58,7 @@ __all__ = [
     "Strided",
     "bigbird",
     "longformer",
+    "mine",
     "prepare_notebook",
     "reference",
     "sparse_attention",
@@ -65,7 +66,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`prepare_notebook` on first use: it imports matplotlib, which the rest of the package does not need."""
+    """`prepare_notebook` and `mine` on first use: they import what the rest of the package does not need."""
+    if name == "mine":
+        from .grade.own import mine
+
+        return mine
     if name == "prepare_notebook":
         from .notebook import prepare_notebook
 

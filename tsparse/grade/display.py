@@ -11,6 +11,7 @@ import torch
 
 from tsparse.grade.checking import Verdict, judge
 from tsparse.grade.exercises import exercise
+from tsparse.grade.own import source_of
 from tsparse.grade.page import box, cell_number, marked, show
 from tsparse.grade.progress import progress
 from tsparse.grade.running import run_here
@@ -40,7 +41,8 @@ def _judged(asked: Any, answer: Any) -> Verdict:
     except KeyboardInterrupt:
         return Verdict(asked.id, "NOT RUN", "You stopped the check; nothing was judged.")
     if verdict.status != "NOT RUN":
-        progress().record_check(asked.id, verdict.earned, verdict.points, verdict.status == "PASS")
+        passed = verdict.status == "PASS"
+        progress().record_check(asked.id, verdict.earned, verdict.points, passed, source_of(answer))
     return verdict
 
 

@@ -64,8 +64,10 @@ class Progress:
         data = parsed(text)
         return self._set_aside() if data is None else data
 
-    def record_check(self, id: str, points: float, of: float, passed: bool) -> None:
-        """Count an attempt at an exercise; points are the best so far."""
+    def record_check(
+        self, id: str, points: float, of: float, passed: bool, answer: dict[str, str] | None = None
+    ) -> None:
+        """Count an attempt at an exercise; points are the best so far, a passed `answer` the last one."""
 
         def edit(data: Data) -> None:
             entry = data["exercises"].setdefault(id, {"first_seen": now()})
@@ -74,6 +76,8 @@ class Progress:
             entry["of"] = of
             if passed:
                 entry.setdefault("passed", now())
+                if answer is not None:
+                    entry["answer"] = answer
 
         self._change(edit)
 
@@ -183,10 +187,13 @@ def parsed(text: str) -> Data | None:
 
 
 def merge(data: Data, given: Data) -> None:
-    """Add `given` to `data`: the larger of two numbers, the earlier of two times and guesses."""
+    """Add `given` to `data`: the larger of two numbers, the earlier of two times, the own of two answers."""
     for id, entry in given["exercises"].items():
         mine = data["exercises"].setdefault(id, dict(entry))
         for key, value in entry.items():
+            if key == "answer":
+                mine.setdefault(key, value)
+                continue
             better = max if key in NUMBERS else min
             mine[key] = better(mine[key], value) if key in mine else value
     for id, entry in given["questions"].items():
