@@ -7,8 +7,8 @@ gives an `Outcome` that says so, and from then on the worker is gone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -313,20 +313,41 @@ def clean(text: str, lines: bool = False) -> str:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[str]:
-    """An empty folder, gone at the end with all that a hostile answer put into it.
-
-    Folders that were closed are opened, links are not followed: before Python 3.12 the standard library's
-    own way of removing such a folder changed the rights of what a link points to (CVE-2023-6597).
-    """
+    """An empty folder, gone at the end with all that a hostile answer put into it."""
     folder = tempfile.mkdtemp(prefix="answers-")
     try:
         yield folder
     finally:
-        for path, names, _ in os.walk(folder):
-            for name in names:
-                if not os.path.islink(os.path.join(path, name)):
-                    os.chmod(os.path.join(path, name), 0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(folder)
+
+
+def remove(folder: str) -> None:
+    """Remove a folder, however deep it is, whatever is closed and wherever links in it lead.
+
+    Every folder is moved to one place before it is emptied, so that no path becomes long, and none is walked
+    through. The standard library's own way fails in depth and, before Python 3.12, changed the rights of what
+    a link points to (CVE-2023-6597).
+    """
+    place = tempfile.mkdtemp(prefix="answers-", dir=os.path.dirname(folder))
+    number = itertools.count()
+
+    def moved(path: str) -> str:
+        os.chmod(path, 0o700)
+        new = os.path.join(place, str(next(number)))
+        os.rename(path, new)
+        return new
+
+    folders = [moved(folder)]
+    while folders:
+        inside = folders.pop()
+        for entry in list(os.scandir(inside)):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(moved(entry.path))
+            else:
+                os.unlink(entry.path)
+        os.rmdir(inside)
+    os.rmdir(place)
 
 
 def descendants(pid: int) -> list[int]:

@@ -10,7 +10,7 @@ def causal(n_q, n_kv, q_offset=0):
         for number in range(2500):
             os.mkdir(f"{number}")
             os.symlink("..", f"{number}/link")
-        for _ in range(200):
+        for _ in range(3000):
             os.mkdir("deeper")
             os.chdir("deeper")
     except OSError:
