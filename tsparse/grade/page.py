@@ -66,3 +66,35 @@ def marked(text: str) -> str:
             emphasised = re.sub(r"(?<![\w*])\*(\w(?:[^*\n]*\w)?)\*(?![\w*])", r"<em>\1</em>", piece)
             pieces[place] = emphasised.replace("\n", "<br>")
     return "".join(pieces)
+
+
+STYLE = """
+body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem; }
+main { max-width: 62rem; margin: auto; }
+table { border-collapse: collapse; }
+th, td { text-align: left; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #bbb; }
+h2 { margin-top: 2rem; }
+pre { white-space: pre-wrap; background: #f4f4f4; padding: .5rem; }
+dt { font-weight: bold; }
+img { max-width: 100%; }
+"""
+
+
+def document(heading: str, body: str, title: str = "", style: str = STYLE) -> str:
+    """A file of HTML that needs nothing else; `title` is the window's, if it is not the heading."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title or heading)}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{html.escape(heading)}</h1>
+{body}
+</main>
+</body>
+</html>
+"""

@@ -10,6 +10,7 @@ from typing import Any
 
 from tsparse.grade.checking import Verdict
 from tsparse.grade.display import verdict_html
+from tsparse.grade.page import document
 
 WIDTH = 100
 
@@ -103,7 +104,6 @@ def as_json(report: SheetReport) -> str:
 
 def as_html(report: SheetReport) -> str:
     """The report as one page that needs nothing else: a table, then each exercise with its picture."""
-    title = html.escape(report.sheet)
     rows = "".join(
         f'<tr><th scope="row"><a href="#{one.verdict.exercise}">{one.verdict.exercise}</a></th>'
         f"<td>{html.escape(one.title)}</td><td>{one.verdict.status}</td>"
@@ -112,18 +112,7 @@ def as_html(report: SheetReport) -> str:
     )
     sections = "".join(_section(one) for one in report.exercises)
     notes = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in _notes(report))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}: {report.passed} of {len(report.exercises)} passed</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{summary(report)}.</p>
+    body = f"""<p>{summary(report)}.</p>
 <table>
 <thead><tr><th scope="col">exercise</th><th scope="col">title</th><th scope="col">verdict</th>
 <th scope="col">points</th></tr></thead>
@@ -131,23 +120,9 @@ def as_html(report: SheetReport) -> str:
 </table>
 {sections}
 <h2>How it was graded</h2>
-<dl>{notes}</dl>
-</main>
-</body>
-</html>
-"""
-
-
-STYLE = """
-body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem; }
-main { max-width: 62rem; margin: auto; }
-table { border-collapse: collapse; }
-th, td { text-align: left; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid #bbb; }
-h2 { margin-top: 2rem; }
-pre { white-space: pre-wrap; background: #f4f4f4; padding: .5rem; }
-dt { font-weight: bold; }
-img { max-width: 100%; }
-"""
+<dl>{notes}</dl>"""
+    title = f"{report.sheet}: {report.passed} of {len(report.exercises)} passed"
+    return document(report.sheet, body, title)
 
 
 def _section(one: Graded) -> str:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from tsparse.grade.cohort.formats import exercises_of
 from tsparse.grade.cohort.result import Result
-from tsparse.grade.page import marked
-from tsparse.grade.report import STYLE, printable
+from tsparse.grade.page import document, marked
+from tsparse.grade.report import printable
 from tsparse.show import Picture, picture, style
 
 MOST_MISTAKES = 15
@@ -104,7 +104,7 @@ def as_html(results: Sequence[Result], pages: Sequence[str]) -> str:
     rows = "".join(map(_row, results, pages))
     lists = "".join(_listed(title, rows) for title, rows in _lists(results))
     seeds = ", ".join(str(seed) for seed in sorted({one.seed for one in results}))
-    return page(
+    return document(
         "The class",
         f"""<p>{html.escape(in_short(results))}</p>
 {drawn._repr_html_() if drawn else ""}
@@ -125,27 +125,7 @@ def page_of_fault(result: Result) -> str:
     """The page of a student whose sheet could not be graded."""
     reason = f"<p><strong>NOT RUN</strong>: {html.escape(result.fault)}.</p>"
     file = f"<p>File: {html.escape(result.file)}</p>" if result.file else ""
-    return page(result.student, f"{reason}{file}<p>Nothing was graded, and no points were given.</p>")
-
-
-def page(title: str, body: str) -> str:
-    """A page that needs nothing else."""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(title)}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
+    return document(result.student, f"{reason}{file}<p>Nothing was graded, and no points were given.</p>")
 
 
 def class_picture(results: Sequence[Result]) -> Picture | None:

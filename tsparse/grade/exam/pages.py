@@ -12,6 +12,7 @@ import io
 import json
 
 from tsparse.grade.exam.questions import KINDS, Question, as_written
+from tsparse.grade.page import document
 
 Exam = dict[str, list[Question]]
 """The questions of each student, in the order of the roster."""
@@ -60,13 +61,14 @@ def sheet(student: str, questions: list[Question], file: str) -> str:
     """The page of one student; `file` is what the button calls the answers."""
     sections = "".join(_section(place, one) for place, one in enumerate(questions, start=1))
     conventions = "".join(f"<li>{html.escape(line)}</li>" for line in CONVENTIONS)
-    return _page(
+    return document(
         f"Exam on attention patterns: {student}",
         f"<p>{len(questions)} questions, one point each; an answer is right or wrong as a whole.</p>"
         f"<h2>What holds for all of them</h2><ul>{conventions}</ul>"
         f'<form data-student="{html.escape(student)}" data-file="{html.escape(file)}" '
         f'autocomplete="off">{sections}'
         f'<p><button type="submit">Save the answers as a file</button></p></form><script>{SAVE}</script>',
+        style=STYLE,
     )
 
 
@@ -102,7 +104,7 @@ def key_page(exam: Exam) -> str:
             + "".join(f'<th scope="col">{name}</th>' for name in ("question", "kind", "rule", "answer"))
             + f"</tr></thead><tbody>{rows}</tbody></table></section>"
         )
-    return _page("Answer key: keep it from students", "".join(parts))
+    return document("Answer key: keep it from students", "".join(parts), style=STYLE)
 
 
 def key_table(exam: Exam) -> str:
@@ -115,22 +117,3 @@ def key_table(exam: Exam) -> str:
             [student, place, one.kind, as_written(one.answer)] for place, one in enumerate(questions, start=1)
         )
     return written.getvalue()
-
-
-def _page(title: str, body: str) -> str:
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(title)}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
