@@ -92,12 +92,16 @@ def _forward(
     work = torch.promote_types(q.dtype, torch.float32)
     q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
 
-    out = torch.zeros(*q_tiles.shape[:2], v.shape[-1], dtype=work, device=q.device)
+    made = chunks(layout, q.shape[0], q.shape[1], k.shape[1])
+    sizes = (len(c.tiles) * (c.queries[1].stop - c.queries[1].start) for c in made if c.begins)
     lse = torch.full(q_tiles.shape[:2], -math.inf, dtype=work, device=q.device)  # to the base 2
+    out = torch.empty(*q_tiles.shape[:2], v.shape[-1], dtype=work, device=q.device)
+    if sum(sizes) < lse.numel():
+        out.zero_()  # of queries that are in no chunk
     scores, here, room_k, room_v = (x.new_empty(0) for x in (out, out, k, v))  # memory that chunks share
 
     # which blocks
-    for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
+    for chunk in made:
         at = chunk.queries
 
         # load
