@@ -56,4 +56,7 @@ def _best(kernel: Kernel, target: str, itemsize: int, head_dim: int) -> tuple[in
         return [(32, 32, 8, 2), (32, 16, 8, 1), (16, 16, 8, 1), (16, 16, 8, 1)][level]
     if wider == 2:
         return (64, 32 if kernel == "dkdv" else 64, 8, 2)
-    return (64, 64, 8, 2) if (target, kernel, wider) == ("sm_80", "dkdv", 1) else (128, 64, 8, 3)
+    padded = head_dim & (head_dim - 1) > 0  # no power of two: rows are loaded with a mask
+    if target == "sm_80" and wider and (padded or kernel == "dkdv"):
+        return (64, 64, 8, 2)
+    return (128, 64, 8, 3)
