@@ -70,10 +70,8 @@ def _zones(masks: Tensor, n_q: Tensor) -> tuple[Tensor, Tensor]:
     """
     i, j = (torch.arange(width, device=masks.device) for width in masks.shape[1:])
     gap, far = i[:, None] - j, len(i) + len(j)
-    low, high = (
-        torch.where(masks, gap, far).amin(dim=(1, 2)),
-        torch.where(masks, gap, -far).amax(dim=(1, 2)),
-    )
+    low = torch.where(masks, gap, far).amin(dim=(1, 2))
+    high = torch.where(masks, gap, -far).amax(dim=(1, 2))
     column = masks.any(dim=1)  # [u, block_k]
     left, right = torch.where(column, j, far).amin(dim=1), torch.where(column, j + 1, 0).amax(dim=1)
     inside = (gap >= low[:, None, None]) & (gap <= high[:, None, None])
