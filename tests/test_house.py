@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tsparse import Causal, Global, SlidingWindow, show
-from tsparse.grade.exercises import LESSONS, all_exercises
+from tsparse.grade.exercises import all_exercises, lesson_of
 
 ROOT = Path(__file__).parents[1]
 TOP = {"README.md", "LICENSE", "Makefile", "constraints.txt", "pyproject.toml"}
@@ -98,7 +98,7 @@ def test_every_exercise_stands_on_the_sheet_of_its_lesson_and_nowhere_else() -> 
         for cell in nbformat.read(path, 4).cells
         for found in re.findall(r"\A## `([\w.]+)`", cell.source)
     ]
-    meant = [(exercise.id, LESSONS[exercise.id.partition(".")[0]]) for exercise in all_exercises()]
+    meant = [(exercise.id, lesson_of(exercise.id)) for exercise in all_exercises()]
     assert sorted(standing) == sorted(meant)
 
 
@@ -116,7 +116,7 @@ def test_card_states_the_minutes_of_reading(path: Path) -> None:
 
 @lesson
 def test_card_states_the_minutes_of_the_exercises(path: Path) -> None:
-    minutes = [one.minutes for one in all_exercises() if LESSONS[one.id.partition(".")[0]] == path.stem]
+    minutes = [one.minutes for one in all_exercises() if lesson_of(one.id) == path.stem]
     if minutes:
         assert card(path)[1] == sum(minutes)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tsparse.grade.exercise import Exercise
-from tsparse.grade.exercises import LESSONS, all_exercises
+from tsparse.grade.exercises import all_exercises, lesson_of
 
 if TYPE_CHECKING:
     from tsparse.show import Picture
@@ -68,8 +68,7 @@ def progress_picture(data: dict[str, Any]) -> Picture:
     looks = {"PASS": (style.INK, "", "white"), "begun": (style.MIDDLE, "//", style.TEXT)}
     lessons: dict[str, list[tuple[str, ...]]] = {}
     for one, cells in table(data):
-        topic = one.id.partition(".")[0]
-        lessons.setdefault(LESSONS.get(topic, topic), []).append(cells)
+        lessons.setdefault(lesson_of(one.id) or one.id.partition(".")[0], []).append(cells)
     width, height = max((len(row) for row in lessons.values()), default=1), max(len(lessons), 1)
     with style.look():
         figure = Figure(figsize=(0.4 + 1.45 * width, 0.4 + 1.05 * height))

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from tsparse.grade.checking import judge
 from tsparse.grade.exercise import Exercise
-from tsparse.grade.exercises import LESSONS, all_exercises
+from tsparse.grade.exercises import all_exercises, lesson_of
 from tsparse.grade.report import Graded, SheetReport
 from tsparse.grade.running import Outcome, Run
 from tsparse.grade.submission import Cell, SheetError, Submission, read_submission
@@ -85,8 +85,7 @@ def grade_sheet(
 
 def find_master(path: Path, sheet: Submission) -> Path | None:
     """The solved notebook of the lesson that the sheet's answers belong to, if it is on this machine."""
-    topics = (id.partition(".")[0] for id in sheet.answers)
-    lesson = next((LESSONS[topic] for topic in topics if topic in LESSONS), path.stem)
+    lesson = next(filter(None, map(lesson_of, sheet.answers)), path.stem)
     course, here = Path(__file__).parents[2] / "solutions", path.resolve().parent
     found = (folder / f"{lesson}.ipynb" for folder in (course, here.parent / "solutions", here))
     return next(
@@ -97,13 +96,13 @@ def find_master(path: Path, sheet: Submission) -> Path | None:
 def asked_exercises(
     sheet: Submission, solved: Submission | None, known: dict[str, Exercise]
 ) -> list[Exercise]:
-    """What the sheet should answer: all that its master does, without one all of the topics that it touches.
+    """What the sheet should answer: all that its master does, without one all of the lessons that it touches.
 
     Raises:
         SheetError: Nothing that it answers is an exercise of this course.
     """
-    topics = {id.partition(".")[0] for id in sheet.answers}
-    wanted = solved.answers if solved else [id for id in known if id.partition(".")[0] in topics]
+    lessons = {lesson_of(id) for id in sheet.answers if id in known}
+    wanted = solved.answers if solved else [id for id in known if lesson_of(id) in lessons]
     asked = [one for id, one in known.items() if id in wanted or id in sheet.answers]
     if not asked:
         raise SheetError(f"{sheet.name} answers {', '.join(sheet.answers)}, which this version does not know")

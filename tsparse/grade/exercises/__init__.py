@@ -14,8 +14,33 @@ from functools import cache
 from tsparse.grade.exercise import Exercise
 from tsparse.grade.lookup import look_up
 
-LESSONS = {"attention": "01_scaled_dot_product", "masks": "02_masks"}
-"""The lesson that each topic belongs to, in the order of the course."""
+LESSONS = {
+    "attention": "01_scaled_dot_product",
+    "masks": "02_masks",
+    "heads": "03_multi_head",
+    "positions": "04_positions",
+    "transformer": "05_transformer",
+    "cost": "06_quadratic_wall",
+    "reading": "07_reading_attention",
+    "patterns": "08_patterns",
+    "blocks": "09_block_layouts",
+    "flex": "10_flex_attention",
+    "gather": "11_block_sparse_torch",
+    "online": "12_online_softmax",
+    "triton": "13_triton_first_steps",
+    "flash": "14_flash_forward",
+    "kernel": "15_block_sparse_forward",
+    **dict.fromkeys(
+        ("kernel.delta", "kernel.dkdv", "kernel.dq", "kernel.wrong_gradients"), "16_block_sparse_backward"
+    ),
+    "speed": "17_making_it_fast",
+}
+"""The lesson that each topic belongs to, in the order of the course; an exercise may stand in another one."""
+
+
+def lesson_of(id: str) -> str | None:
+    """The lesson on whose sheet the exercise `id` stands, None for a topic that no lesson has."""
+    return LESSONS.get(id, LESSONS.get(id.partition(".")[0]))
 
 
 def exercise(id: str) -> Exercise:
