@@ -1,7 +1,7 @@
 """Two versions of a function laid beside one another: the newer one, with the lines that are new marked.
 
 What counts is a statement: it is new if the older version has no equal one. Comments, docstrings, the way a
-statement is broken into lines and how deep it stands do not count. Neither does `tl.` in place of `torch.`, as
+statement is broken into lines and how deep it stands do not count. Neither does `tl.` in place of `torch.`:
 the kernels of the course say in Triton what the version before said in PyTorch.
 """
 
