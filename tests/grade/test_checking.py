@@ -13,9 +13,9 @@ from tests.grade.toys import DOUBLE, double, judged, toy
 from tsparse.grade import check, checking
 from tsparse.grade.checking import judge, run_here
 from tsparse.grade.display import verdict_html, verdict_text
-from tsparse.grade.exercise import Case
+from tsparse.grade.exercise import Case, Wrong
 from tsparse.grade.running import is_empty
-from tsparse.grade.values import copy, same
+from tsparse.grade.values import Once, copy, same
 
 SIGNATURE = "`double(x, times=2)`"
 
@@ -286,6 +286,45 @@ def test_too_large_a_tensor_costs_the_points_for_cost_only():
     assert (verdict.status, verdict.mistake) == ("FAIL", "too large")
     assert "tensor of 25 elements; 5 are enough" in verdict.message
     assert judged(exercise, outer).earned == 10
+
+
+def test_too_large_a_tensor_is_named_by_the_wrong_answer_of_nearest_size():
+    square = Wrong("square", lambda m: f"You made {m.largest} numbers.", lambda x: (x[:, None] * x).sum(1))
+    cube = Wrong("cube", "Three axes.", lambda x: (x[:, None] * x).expand(5, 5, 5).clone().sum(2)[0] / 5 * x)
+    wrong_too = Wrong("not right", "Never said.", lambda x: (x[:, None] * x).sum(1) + 1)
+    exercise = toy(
+        outer, Case("5 numbers", (torch.ones(5),)), largest=lambda case: 5, wrong=(wrong_too, cube, square)
+    )
+    verdict = judged(exercise, lambda x: torch.outer(x, x).sum(1))
+    assert (verdict.mistake, verdict.message) == ("square", "You made 25 numbers.")
+
+
+def test_heavy_case_is_tried_once_and_only_where_all_before_was_right():
+    tried = []
+
+    def f(x):
+        tried.append(len(x))
+        return x + 1
+
+    cases = (Case("light", (torch.zeros(3),)), Case("heavy", (torch.zeros(9),), heavy=True))
+    assert judged(toy(f, *cases), f).status == "PASS"
+    assert sorted(tried).count(9) == 2  # the reference and the answer
+    tried.clear()
+    assert judged(toy(f, *cases), lambda x: x).status == "FAIL"
+    assert 9 not in tried
+    verdict = judged(toy(f, *cases), lambda x: x + 1 + (len(x) == 9))
+    assert (verdict.status, verdict.failing.case.name) == ("FAIL", "heavy")
+
+
+def test_what_can_be_read_once_is_fresh_in_every_call():
+    exercise = toy(add_up, Case("three", (Once(lambda: iter(torch.arange(3.0))),)))
+    assert judged(exercise, lambda chunks: sum(chunks)).status == "PASS"
+    assert judged(exercise, lambda chunks: sum(chunks) * 0 + sum(chunks)).status == "FAIL"
+
+
+def add_up(chunks):
+    """The reference of an exercise whose argument is an iterator."""
+    return sum(chunks)
 
 
 def test_an_expanded_view_is_not_a_large_tensor():

@@ -14,6 +14,7 @@ import torch
 
 from tsparse.grade import protocol
 from tsparse.grade.protocol import Closed, Late, Violation, receive, send
+from tsparse.grade.values import Once, copy
 
 
 @pytest.fixture
@@ -124,6 +125,20 @@ def test_callables_cross_as_their_number(pipe):
     send(pipe[0], {}, (len, 3, max), callables=given)
     assert receive(pipe[1], call=lambda number: f"number {number}")[1] == ("number 0", 3, "number 1")
     assert given == [len, max]
+
+
+def test_what_can_be_read_once_is_asked_for_item_by_item(pipe):
+    given = []
+    send(pipe[0], {}, Once(lambda: iter([torch.ones(2), torch.zeros(0)])), callables=given)
+    arrived = receive(pipe[1], call=lambda number: given[number])[1]
+    assert [item.tolist() for item in copy(arrived)] == [[1, 1], []]
+    assert list(copy(arrived)) == []
+
+
+def test_iterator_from_the_child_is_refused(pipe):
+    send(pipe[0], {}, Once(lambda: iter([])), callables=[])
+    with pytest.raises(Violation):
+        receive(pipe[1])
 
 
 def test_callable_from_the_child_is_refused(pipe):

@@ -106,9 +106,9 @@ def judge(exercise: Exercise, run: Run, seed: int | None = None) -> Verdict:
 def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
     rng = torch.Generator().manual_seed(seed)
     trials: list[Trial] = []
-    for _ in range(DRAWS):
+    for draw in range(DRAWS):
         trials = []
-        for trial in _try(exercise, run, rng):
+        for trial in _try(exercise, run, rng, last=draw == DRAWS - 1):
             if trial.outcome.status in _BEFORE_RUNNING:
                 return _not_run(exercise, trial.outcome)
             trials.append(trial)
@@ -137,12 +137,20 @@ def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
     return Verdict(exercise.id, "FAIL", named.sentence, named.name, parts, where, call, printed)
 
 
-def _try(exercise: Exercise, run: Run, rng: torch.Generator) -> Iterator[Trial]:
-    """Run the answer on one draw of cases; the first that does not end is the last."""
+def _try(exercise: Exercise, run: Run, rng: torch.Generator, last: bool) -> Iterator[Trial]:
+    """Run the answer on one draw of cases; the first that does not end is the last.
+
+    Heavy cases are left out but in the `last` draw, and there too after a fault.
+    """
+    faults = False
     for case in exercise.cases(rng):
+        if case.heavy and (faults or not last):
+            continue
         want = exercise.spec(*copy(case.args))
         outcome = run(case.args)
-        yield Trial(case, outcome, want, _fault(exercise, case, outcome, want))
+        fault = _fault(exercise, case, outcome, want)
+        faults |= fault is not None
+        yield Trial(case, outcome, want, fault)
         if outcome.status in ("timed out", "stopped"):
             return
 

@@ -5,6 +5,8 @@ The simplest failing case is asked first: an answer with two mistakes often show
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +18,7 @@ from tsparse.grade.running import Run, describe_error
 from tsparse.grade.scene import Scene, dtype_name
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import copy, difference, same
-from tsparse.grade.watch import forbidden_call
+from tsparse.grade.watch import Watch, forbidden_call
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
     """Name the mistake of an answer that failed at least one of `trials`, the cases in their order."""
     failing = sorted((trial for trial in trials if trial.fault), key=_urgency)
     first = failing[0]
+    if first.fault == "too large" and (found := _by_cost(exercise, first)):
+        return found
     if first.fault in _BEYOND_VALUES:
         return Diagnosis(first.fault, _BEYOND_VALUES[first.fault](exercise, first), first)
     wrong = [trial for trial in failing if trial.fault in ("wrong", "raised")]
@@ -80,6 +84,8 @@ def _sentence(wrong: Wrong, trial: Trial) -> str | None:
 
 def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
     raised = trial.outcome.raised
+    if trial.case.heavy:
+        return False
     try:
         value = wrong.answer(*copy(trial.case.args))
     except Exception as error:
@@ -90,6 +96,23 @@ def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
             and (raised.type, raised.message) == (other.type, other.message)
         )
     return trial.outcome.status == "returned" and trial.agrees(value)
+
+
+def _by_cost(exercise: Exercise, trial: Trial) -> Diagnosis | None:
+    """Name the wrong answer that is right here too, and whose largest tensor is most like the answer's."""
+    if trial.case.heavy:
+        return None
+    assert exercise.largest is not None
+    distances: dict[str, tuple[float, str]] = {}
+    for wrong in exercise.wrong:
+        with Watch() as watch, contextlib.suppress(Exception):
+            right = trial.agrees(wrong.answer(*copy(trial.case.args)))
+            if right and watch.largest > exercise.largest(trial.case) and (said := _sentence(wrong, trial)):
+                distances[wrong.name] = (abs(math.log(watch.largest / trial.outcome.largest)), said)
+    if not distances:
+        return None
+    best = min(distances, key=lambda name: distances[name][0])
+    return Diagnosis(best, distances[best][1], trial)
 
 
 def _by_error(trial: Trial) -> Diagnosis:

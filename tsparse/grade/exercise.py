@@ -19,21 +19,28 @@ class Case:
     """One call of the answer.
 
     `name` says what is special about it, in a learner's words ("4 queries, 9 keys"). Cases stand from simple
-    to complex and each adds one feature. An `edge` case counts towards the edge points and not the values.
+    to complex and each adds one feature. An `edge` case counts towards the edge points and not the values. A
+    `heavy` one is tried last and once, where everything before was right: what it costs an answer that does
+    too much is more than a reader's machine should have to bear.
     """
 
     name: str
     args: tuple[Any, ...]
     edge: bool = False
+    heavy: bool = False
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A case on which an answer went wrong: what it was given, what it returned, what was wanted."""
+    """A case on which an answer went wrong: what it was given, what it returned, what was wanted.
+
+    `largest` is the number of elements of the largest tensor that it made.
+    """
 
     case: Case
     got: Any
     want: Any
+    largest: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 A message is two lengths, a small JSON header and an `.npz` archive with the arrays that the header names.
 Nothing is ever unpickled. The grader trusts nothing that it reads: sizes, nesting, types, dtypes and strides
 are checked, and what does not fit is a `Violation`. A tensor keeps its strides, bfloat16 crosses as 16-bit
-integers, and a callable crosses as a number by which the other side may ask for a call.
+integers, and a callable crosses as a number by which the other side may ask for a call. What can be read once
+crosses as a callable that gives the next item, or None after the last.
 
-Needs nothing but numpy and torch, so that the child loads this file without the package.
+Needs little but numpy and torch, so that the child loads this file without the package.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -22,6 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from tsparse.grade.values import Once
 
 LARGEST_HEADER = 1 << 20
 LARGEST_BODY = 1 << 28
@@ -141,6 +145,9 @@ def pack(
         return {"tuple" if isinstance(value, tuple) else "list": items}
     if depth < DEEPEST and isinstance(value, dict) and all(isinstance(key, (str, int)) for key in value):
         return {"dict": [[key, pack(item, arrays, callables, depth + 1)] for key, item in value.items()]}
+    if callables is not None and isinstance(value, Once):
+        callables.append(functools.partial(next, value.make(), None))
+        return {"once": len(callables) - 1}
     if callables is not None and callable(value):
         callables.append(value)
         return {"callable": len(callables) - 1}
@@ -168,6 +175,8 @@ def unpack(
             return {key: unpack(item, arrays, call, depth + 1) for key, item in items}
         case {"callable": int(number)} if call is not None:
             return call(number)
+        case {"once": int(number)} if call is not None:
+            return Once(functools.partial(iter, call(number), None))
         case {"foreign": str(name)} if name.isidentifier():
             return type(name, (), {})()
     raise Violation("it holds something that may not cross")

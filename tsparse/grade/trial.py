@@ -32,4 +32,4 @@ class Trial:
     @property
     def mistake(self) -> Mistake:
         """What the sentence of a wrong answer is made from."""
-        return Mistake(self.case, self.outcome.value, self.want)
+        return Mistake(self.case, self.outcome.value, self.want, self.outcome.largest)

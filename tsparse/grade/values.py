@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,18 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 1e-2, torc
 
 float32 is loose because scores near 800 keep only four digits after the point; the float64 cases are strict.
 """
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Once:
+    """An argument that can be read once: what an answer is given is a fresh iterator, `copy` makes it."""
+
+    make: Callable[[], Iterator[Any]]
+
+    def __repr__(self) -> str:
+        """The same for all: what comes out must be read."""
+        return "an iterator"
+
 
 Kind = Literal["none", "type", "shape", "dtype", "values"]
 
@@ -58,7 +70,12 @@ def wrong_places(got: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
 
 
 def copy(value: Any) -> Any:
-    """Return a copy of an argument: a tensor keeps its strides, callables and plain values are shared."""
+    """Return a copy of an argument: a tensor keeps its strides, callables and plain values are shared.
+
+    In place of a `Once` stands an iterator.
+    """
+    if isinstance(value, Once):
+        return value.make()
     if isinstance(value, torch.Tensor):
         return _copy_tensor(value)
     if isinstance(value, (tuple, list)):
