@@ -130,7 +130,7 @@ def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
             f"Wrong on “{failing[0].case.name}”. Why could not be found out ({fault}); please report it."
         )
         named = Diagnosis(None, sentence, failing[0])
-    where = Mistake(named.trial.case, named.trial.outcome.value, named.trial.want)
+    where = named.trial.mistake
     given = zip(inspect.signature(exercise.spec).parameters, where.case.args, strict=False)
     call = f"{exercise.spec.__name__}({', '.join(f'{name}={shown(value)}' for name, value in given)})"
     printed = named.trial.outcome.printed
