@@ -1,6 +1,7 @@
 """Small exercises made up for the tests of the grader."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,6 +25,11 @@ def toy(spec: Callable[..., Any], *cases: Case, **more: Any) -> Exercise:
         "wrong": (),
     }
     return Exercise(f"toy.{spec.__name__}", spec=spec, **(fields | more))
+
+
+def light(exercise: Exercise) -> Exercise:
+    """The exercise without its heavy cases."""
+    return replace(exercise, cases=lambda rng: [case for case in exercise.cases(rng) if not case.heavy])
 
 
 def judged(exercise: Exercise, answer: Any, seconds: float = 10.0, seed: int = 0) -> Verdict:
