@@ -1,7 +1,5 @@
 """The work that a layout makes: every listed block once, what looks alike together, windows not copied."""
 
-from collections import Counter
-
 import pytest
 import torch
 
@@ -40,39 +38,53 @@ class Every(Pattern):
         return Runs.uniform(UNDECIDED, grid)
 
 
-def rows(chunk: chunks.Chunk) -> list[int]:
-    row = chunk.queries[0]
-    return list(range(row.start, row.stop)) if isinstance(row, slice) else row.tolist()
+class Neighbours(Pattern):
+    """A block of queries sees all but the first key of its block and of the two beside it."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return ((q_idx // self.block - kv_idx // self.block).abs() <= 1) & (kv_idx % self.block > 0)
+
+    def runs(self, grid: Grid) -> Runs:
+        return Runs.uniform(UNDECIDED, grid)
 
 
-def visited(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Counter[tuple[int, int]]:
-    """How often each listed block is visited; in a row cut into parts, by the first of them."""
-    made = [c for c in chunks.chunks(layout, batch, heads, kv_heads) if c.queries[1].start == 0]
-    return Counter((r, t) for c in made for r, ts in zip(rows(c), c.tiles.tolist(), strict=True) for t in ts)
+def windows(layout: BlockLayout, heads: int = 1) -> list[chunks.Chunk]:
+    """Those chunks whose keys are not copied."""
+    return [c for c in chunks.chunks(layout, 1, heads, heads) if isinstance(c.keys, chunks.Windows)]
+
+
+def seen(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> torch.Tensor:
+    """How often each key is computed and not hidden for each query, `[B, H, N, M]`."""
+    n_q, n_kv = layout.n_q_blocks * layout.block[0], layout.n_kv_blocks * layout.block[1]
+    times = torch.zeros(batch, heads, n_q, n_kv, dtype=torch.int64)
+    for chunk in chunks.chunks(layout, batch, heads, kv_heads):
+        queries, keys = chunk.places(layout.block[1], layout.device)
+        more = torch.ones(*queries.shape, keys.shape[1], dtype=torch.int64)
+        for columns, masks, which in chunk.hidden:
+            more[:, :, columns] *= ~masks[which]
+        b, h, q = (x[:, :, None] for x in (queries // n_q // heads, queries // n_q % heads, queries % n_q))
+        assert (keys[:, None, :] // n_kv == b * kv_heads + h // (heads // kv_heads)).all()  # of its own head
+        times.index_put_((b, h, q, keys[:, None, :] % n_kv), more, accumulate=True)
+    assert times[..., 39:].sum() == 0  # nothing past the end
+    return times[:, :, :37, :39]
 
 
 @pytest.mark.parametrize("form", ATOMS + EXPRESSIONS, ids=repr)
-@pytest.mark.parametrize("keys_at_once", [8, 1024])
-def test_every_listed_block_is_visited_once(form: Form, keys_at_once: int, monkeypatch) -> None:
+@pytest.mark.parametrize(("keys_at_once", "part"), [(8, 2), (1024, 32)])
+def test_every_key_that_a_query_sees_is_computed_once_and_no_other(
+    form: Form, keys_at_once: int, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chunks, "KEYS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(chunks, "PART", part)
     monkeypatch.setattr(chunks, "STRETCH", 2)
     layout = form.pattern.layout(37, 39, block=(4, 3))
-    blocks = reference_blocks(layout, form.batch)
-    want = Counter(
-        ((b * 4 + h) * layout.n_q_blocks + r, (b * 2 + h // 2) * layout.n_kv_blocks + c)
-        for b, r, c in blocks
-        for h in range(4)
-    )
-    assert visited(layout, form.batch, 4, 2) == want
-
-
-def reference_blocks(layout: BlockLayout, batch: int) -> list[tuple[int, int, int]]:
-    """The (batch entry, row, column) of blocks in which the dense mask has anything."""
-    mask = layout.dense_mask().expand(batch, 1, 37, 39)[:, 0]
-    some = (
-        torch.nn.functional.pad(mask, (0, 0, 0, 3)).unflatten(1, (10, 4)).unflatten(3, (13, 3)).any(4).any(2)
-    )
-    return [tuple(place) for place in some.nonzero().tolist()]
+    times = seen(layout, form.batch, 4, 2)
+    assert torch.equal(times, layout.dense_mask().expand_as(times).long())
 
 
 @pytest.mark.parametrize(
@@ -87,54 +99,51 @@ def test_windows_equal_the_reference(
     monkeypatch.setattr(chunks, "PART", part)
     q, k, v = tensors(n, n, batch=2)
     layout = pattern.layout(n, block=block)
-    windows = [c for c in chunks.chunks(layout, 2, 4, 2) if c.window]
-    assert bool(windows) == (block[0] >= block[1])  # else two rows of blocks begin with one key block
+    assert bool(windows(layout)) == (block[0] >= block[1])  # else two rows of blocks begin with one key block
     options = {"alibi_slopes": torch.rand(2, 4), "softcap": 2.0}
     got, want = (gradients(q, k, v, layout, backend, **options) for backend in ("gather", "reference"))
     torch.testing.assert_close(got, want)
 
 
 def test_almost_all_of_a_sliding_window_is_in_windows_that_share_their_masks() -> None:
-    made = chunks.chunks(SlidingWindow(256).layout(4096, block=64), 1, 4, 4)
-    windows = [c for c in made if c.window]
-    assert sum(len(c.tiles) for c in windows) == 4 * 60 * 2  # each head: two parts of all but 4 of 64 rows
-    assert all(len(x.masks) == 1 for c in windows for x in c.hidden)
-    assert len(made) - len(windows) == 4  # those rows, all heads together
+    layout = SlidingWindow(256).layout(4096, block=64)
+    assert sum(c.pieces * c.height for c in windows(layout, heads=4)) == 4 * (4096 - 256)
+    assert all(len(x.masks) == 1 for c in windows(layout, heads=4) for x in c.hidden)
+    assert len(chunks.chunks(layout, 1, 4, 4)) - len(windows(layout, heads=4)) == 4  # rows that see less
 
 
 @pytest.mark.parametrize("block", [32, 64, 128])
-def test_queries_of_a_sliding_window_share_288_keys_whatever_the_block(block: int) -> None:
-    layout = SlidingWindow(256).layout(4096, block=block)
-    for chunk in chunks.chunks(layout, 1, 4, 4):
-        if chunk.window:
-            queries = chunk.queries[1]
-            assert chunk.keys == slice(queries.start, queries.start + 256 + 32)
-            assert queries.stop - queries.start == 32
+@pytest.mark.parametrize("n", [4096, 4090])
+def test_queries_of_a_sliding_window_share_288_keys_whatever_the_block(block: int, n: int) -> None:
+    for chunk in windows(SlidingWindow(256).layout(n, block=block)):
+        first, step, width = chunk.keys
+        assert (chunk.height, step, width) == (32, 32, 288)
+        assert first == (chunk.queries.start - 8) * 32
+        assert [x.columns.start for x in chunk.hidden][:1] == [0]
+        if chunk.queries.stop * 32 <= n:
             assert [x.columns for x in chunk.hidden] == [slice(0, 32), slice(257, 288)]
 
 
-def test_parts_of_a_window_that_see_nothing_are_not_computed() -> None:
-    pattern = Local(100) & Every(128, 64)
-    made = chunks.chunks(pattern.layout(4096, block=128), 1, 1, 1)
-    assert {c.queries[1].start for c in made if c.window} == {0, 32}
+def test_parts_of_windows_need_not_look_alike() -> None:
+    for chunk in windows((Local(40) & Every(64, 40)).layout(2048, block=64)):
+        assert (chunk.height, chunk.keys.step) == (32, 32)
+        assert max(len(x.masks) for x in chunk.hidden) == 2
 
 
-def test_parts_of_which_some_see_nothing_equal_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "PART", 4)
-    q, k, v = tensors(200, 200)
-    layout = (Local(3) & Every(16, 9)).layout(200, block=16)
-    got, want = (gradients(q, k, v, layout, backend) for backend in ("gather", "reference"))
-    torch.testing.assert_close(got, want)
+def test_blocks_whose_parts_all_see_the_same_keys_stay_whole() -> None:
+    made = windows(Neighbours(64).layout(2048, block=64))
+    assert made
+    assert {(chunk.height, chunk.keys.step) for chunk in made} == {(64, 64)}
 
 
 def test_keys_of_windows_are_not_copied() -> None:
     from tsparse.gather import _load
 
     tiles = torch.randn(64, 8, 5)
-    (chunk,) = (c for c in chunks.chunks(SlidingWindow(20).layout(512, block=8), 1, 1, 1) if c.window)
+    (chunk,) = windows(SlidingWindow(20).layout(512, block=8))
     loaded = _load(tiles, chunk, torch.empty(0))
     assert loaded.untyped_storage().data_ptr() == tiles.untyped_storage().data_ptr()
-    assert torch.equal(loaded, tiles[chunk.tiles].flatten(1, 2))
+    assert torch.equal(loaded, tiles.flatten(0, 1)[chunk.places(8, tiles.device)[1]])
 
 
 def test_a_chunk_holds_no_row_twice_and_no_more_scores_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,17 +156,19 @@ def test_a_chunk_holds_no_row_twice_and_no_more_scores_than_allowed(monkeypatch:
         Full().layout(100, block=(4, 8)),
     ):
         for chunk in chunks.chunks(layout, 2, 4, 4):
-            assert len(set(rows(chunk))) == len(chunk.tiles)
-            queries, keys = (part.stop - part.start for part in (chunk.queries[1], chunk.keys))
-            most = 1000 if chunk.window is None else chunks.WITHOUT_COPIES * 1000
-            assert len(chunk.tiles) * queries * keys <= most or len(chunk.tiles) == 1
-            assert len(chunk.tiles) * queries * keys > 100  # not many small ones either
+            queries, keys = chunk.places(layout.block[1], layout.device)
+            assert len(queries.unique()) == queries.numel()
+            most = chunks.WITHOUT_COPIES * 1000 if isinstance(chunk.keys, chunks.Windows) else 1000
+            scores = queries.numel() * keys.shape[1]
+            assert scores <= most or len(queries) == 1
+            assert scores > 100  # not many small ones either
 
 
 def test_first_pieces_come_before_the_others_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "KEYS_AT_ONCE", 16)
     begun: set[int] = set()
     for chunk in chunks.chunks(Causal().layout(200, block=8), 1, 2, 2):
-        assert all((row in begun) != chunk.begins for row in rows(chunk))
-        begun.update(rows(chunk))
-    assert begun == set(range(50))
+        queries = set(chunk.places(8, torch.device("cpu"))[0].flatten().tolist())
+        assert queries.isdisjoint(begun) if chunk.begins else queries <= begun
+        begun |= queries
+    assert begun == set(range(400))

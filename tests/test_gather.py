@@ -86,7 +86,7 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if func.overloadpacket is torch.ops.aten.bmm:
+        if func.overloadpacket in (torch.ops.aten.bmm, torch.ops.aten.baddbmm_):
             self.written.append(result.data_ptr())
         return result
 

@@ -8,8 +8,8 @@ are computed together, up to `SCORES_AT_ONCE` scores at a time. `SlidingWindow(4
     row 3   . / # / .        blocks, and their keys are overlapping stretches of one array, so that they need
     row 4   . . / # /        not be copied; rows 0 and 1 look different, but are alike in all heads
 
-Where nothing is copied it costs nothing to look closer: windows are computed `PART` queries at a time, each
-part with the keys that its queries see. For a window of 256 in blocks of 128 that is a quarter less.
+Where nothing is copied it costs nothing to look closer: a piece of a window is `PART` queries with the keys
+that they see. For a window of 256 in blocks of 128 that is a quarter less.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .layout import BlockLayout
 
 KEYS_AT_ONCE = 1024
 SCORES_AT_ONCE = 1 << 19  # 2 MiB of float32, where keys are copied: what was just computed is in the cache
-WITHOUT_COPIES = 4  # times as many: fewer operations, each of them shared by all cores
+WITHOUT_COPIES = 2  # times as many: fewer operations, each of them shared by all cores
 STRETCH = 8  # from how many pieces on a stretch of evenly spaced keys is worth a chunk of its own
 PART = 32  # fewer queries hide more of a window's blocks, but make slower matrix products
 
@@ -38,15 +39,36 @@ class Hidden(NamedTuple):
     which: Tensor | slice  # [n] the kind of each piece, or all of them if there is one kind
 
 
-class Chunk(NamedTuple):
-    """n pieces that look alike: m key blocks each, those in the same slots partial."""
+class Windows(NamedTuple):
+    """Overlapping stretches of keys: piece i has `width` of them, from `first + step * i` on."""
 
-    queries: tuple[slice | Tensor, slice]  # n rows of blocks, (b * H + h) * R + r, and which queries of each
-    tiles: Tensor  # [n, m] key blocks, rising, counted through batch entries and key heads likewise
-    keys: slice  # which of their m * block_k keys: no query sees one outside of it
-    window: tuple[int, int] | None  # first tile and step, where tiles[i, j] = first + step * i + j
+    first: int
+    step: int
+    width: int
+
+
+class Chunk(NamedTuple):
+    """n pieces that look alike; queries and keys are counted through all batch entries and heads."""
+
+    height: int  # queries of a piece: a block or a part of one
+    queries: slice | Tensor  # [n] which `height` queries
+    keys: Windows | Tensor  # stretches of keys, or [n, m] key blocks, rising
     hidden: list[Hidden]
     begins: bool  # whether these are the first pieces of their rows
+
+    @property
+    def pieces(self) -> int:
+        """n."""
+        at = self.queries
+        return at.stop - at.start if isinstance(at, slice) else len(at)
+
+    def places(self, block_k: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The numbers of its queries `[n, height]` and keys `[n, keys]`, for key blocks of `block_k`."""
+        at, keys, piece = self.queries, self.keys, torch.arange(self.pieces, device=device)
+        queries = _from(piece + at.start if isinstance(at, slice) else at, self.height, self.height)
+        if isinstance(keys, Windows):
+            return queries, keys.first + _from(piece, keys.step, keys.width)
+        return queries, _from(keys, block_k, block_k).flatten(1)
 
 
 _KEPT: WeakKeyDictionary[BlockLayout, dict[tuple[int, int, int], list[Chunk]]] = WeakKeyDictionary()
@@ -94,21 +116,18 @@ def _make(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Iterato
         slots = [j for j in range(m) if look[j] == 2]
         tiles = shelf[group, None] + listed[at[group, :m]]
         for stretch, step in _stretches(row[group], tiles):
-            height, more = (block_q, 1) if step is None else (min(block_q, PART), WITHOUT_COPIES)
-            at_once = max(1, more * SCORES_AT_ONCE // (height * m * block_k))
+            scores = SCORES_AT_ONCE * (1 if step is None else WITHOUT_COPIES)
+            at_once = max(1, scores // (block_q * m * block_k))
             for part in stretch.tensor_split(-(-len(stretch) // at_once)):  # evenly: a small rest is slow
                 i = group[part]
                 masks, kind = layout.tile_masks(b[i, None], h[i, None], r[i, None], listed[at[i][:, slots]])
                 hidden = [_hidden(masks, which, slot) for slot, which in zip(slots, kind.T, strict=True)]
                 if step is None:
-                    every = slice(0, block_q), slice(0, m * block_k)
-                    yield Chunk((row[i], every[0]), tiles[part], every[1], None, hidden, nth == 0)
+                    yield Chunk(block_q, row[i], tiles[part], hidden, nth == 0)
                     continue
-                where = slice(int(row[i[0]]), int(row[i[-1]]) + 1)
-                window = int(tiles[part[0], 0]), step
-                for queries, keys in _parts(hidden, block_q, m * block_k):
-                    left = [x for x in (_cut(x, queries, keys) for x in hidden) if x.masks.numel()]
-                    yield Chunk((where, queries), tiles[part], keys, window, left, nth == 0)
+                rows_here = slice(int(row[i[0]]), int(row[i[-1]]) + 1)
+                windows = Windows(int(tiles[part[0], 0]) * block_k, step * block_k, m * block_k)
+                yield Chunk(*_in_parts(block_q, rows_here, windows, hidden), nth == 0)
 
 
 def _hidden(masks: Tensor, which: Tensor, slot: int) -> Hidden:
@@ -118,35 +137,52 @@ def _hidden(masks: Tensor, which: Tensor, slot: int) -> Hidden:
     return Hidden(columns, ~masks[used], slice(None) if len(used) == 1 else which)
 
 
-def _parts(hidden: list[Hidden], block_q: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Up to `PART` queries at a time, and those of `width` keys that they see, in whole `PART`s.
+def _in_parts(
+    block: int, rows: slice, windows: Windows, hidden: list[Hidden]
+) -> tuple[int, slice, Windows, list[Hidden]]:
+    """The same windows, `PART` queries at a time with the keys that they see, if these move on likewise.
 
-    Queries that see nothing are in no part.
+    Rows of `block` queries, their windows and what is hidden in them; returned is the same of the parts.
     """
-    seen = torch.ones(block_q, width, dtype=torch.bool)
-    for columns, masks, _ in hidden:
-        seen[:, columns] = ~masks.all(dim=0)
-    for start in range(0, block_q, PART):
-        queries = slice(start, min(start + PART, block_q))
-        first, stop = _span(seen[queries])
-        if stop:
-            yield queries, slice(first // PART * PART, min(-(-stop // PART) * PART, width))
+    (first, step, width), height = windows, min(block, PART)
+    parts, shift = (
+        block // height,
+        step * height // block,
+    )  # a part sees keys `shift` further on than the last
+    if parts * height < block or parts * shift < step or not hidden:
+        return block, rows, windows, hidden
+    n = rows.stop - rows.start
+    kinds = n if any(isinstance(x.which, Tensor) for x in hidden) else 1
+    seen = hidden[0].masks.new_ones(kinds, block, width)
+    for columns, masks, which in hidden:
+        seen[:, :, columns] = ~masks[which]
+    looks = F.pad(seen, (0, step)).split(height, dim=1)
+    look = torch.stack([x.roll(-shift * part, dims=2) for part, x in enumerate(looks)], dim=1).flatten(0, 1)
+    spans = _spans(look.flatten(0, 1).any(dim=0))
+    most = width - shift * (parts - 1)  # so many keys the window of each part has
+    if spans[-1].stop > most:
+        return block, rows, windows, hidden
+
+    start, stop = spans[0].start // PART * PART, min(-(-spans[-1].stop // PART) * PART, most)
+    masks, kind = (~look[:, :, start:stop]).unique(dim=0, return_inverse=True)
+    which = slice(None) if len(masks) == 1 else kind.expand(n // kinds, -1).flatten()
+    return (
+        height,
+        slice(rows.start * parts, rows.stop * parts),
+        Windows(first + start, shift, stop - start),
+        [Hidden(x, masks[:, :, x].contiguous(), which) for x in _spans(masks.flatten(0, 1).any(dim=0))],
+    )
 
 
-def _cut(hidden: Hidden, queries: slice, keys: slice) -> Hidden:
-    """What is hidden from these queries among these keys, without the columns they all see at either end."""
-    columns, masks, which = hidden
-    first, stop = _span(masks[:, queries].flatten(0, 1))
-    first = max(columns.start + first, keys.start)
-    stop = max(first, min(columns.start + stop, keys.stop))
-    masks = masks[:, queries, first - columns.start : stop - columns.start].contiguous()
-    return Hidden(slice(first - keys.start, stop - keys.start), masks, which)
+def _from(number: Tensor, step: int, width: int) -> Tensor:
+    """The `width` numbers `[..., width]` from each `number * step` on."""
+    return number[..., None] * step + torch.arange(width, device=number.device)
 
 
-def _span(mask: Tensor) -> tuple[int, int]:
-    """First and one past the last column that has anything in it; 0 and 0 if none has."""
-    columns = mask.any(dim=0).nonzero()
-    return (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+def _spans(which: Tensor) -> list[slice]:
+    """Where `which [w]` is True without a gap."""
+    edges = F.pad(which.int(), (1, 1)).diff().nonzero().flatten().tolist()
+    return [slice(*ends) for ends in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _merge(layout: BlockLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -170,7 +206,7 @@ def _merge(layout: BlockLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _stretches(row: Tensor, tiles: Tensor) -> Iterator[tuple[Tensor, int | None]]:
     """Parts of a group of pieces `row [g]`, `tiles [g, m]`, as indices into it.
 
-    First stretches of following rows whose tiles are evenly spaced, with their step, see `Chunk.window`; then
+    First stretches of following rows whose tiles are evenly spaced, with their step, see `Windows`; then
     whatever is left over, with None.
     """
     ahead = tiles.diff(dim=0)  # [g - 1, m]

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .chunks import Chunk, chunks
+from .chunks import Chunk, Windows, chunks
 from .layout import BlockLayout
 
 LOG2E = 1 / math.log(2)  # scores are multiplied by it, since exp2 is several times faster than exp
@@ -93,24 +93,24 @@ def _forward(
     q_tiles, k_tiles, v_tiles = _all_tiles(q, k, v, layout)
 
     made = chunks(layout, q.shape[0], q.shape[1], k.shape[1])
-    sizes = (len(c.tiles) * (c.queries[1].stop - c.queries[1].start) for c in made if c.begins)
-    lse = torch.full(q_tiles.shape[:2], -math.inf, dtype=work, device=q.device)  # to the base 2
+    lse = torch.full((*q_tiles.shape[:2], 1), -math.inf, dtype=work, device=q.device)  # to the base 2
     out = torch.empty(*q_tiles.shape[:2], v.shape[-1], dtype=work, device=q.device)
-    if sum(sizes) < lse.numel():
+    if sum(chunk.pieces * chunk.height for chunk in made if chunk.begins) < lse.numel():
         out.zero_()  # of queries that are in no chunk
     scores, here, room_k, room_v = (x.new_empty(0) for x in (out, out, k, v))  # memory that chunks share
 
     # which blocks
     for chunk in made:
         at = chunk.queries
+        q_rows, out_rows, lse_rows = _rows(chunk, q_tiles, out, lse)
 
         # load
-        queries = q_tiles[at].to(work) * (scale * LOG2E)  # [n, queries, D]
+        queries = q_rows[at].to(work)  # [n, queries, D]
         keys = _load(k_tiles, chunk, room_k).to(work)  # [n, keys, D]
         values = _load(v_tiles, chunk, room_v).to(work)  # [n, keys, Dv]
 
         # score
-        torch.bmm(queries, keys.mT, out=scores.resize_(0))  # [n, queries, keys]
+        _scores(scores, queries, keys, scale * LOG2E)  # [n, queries, keys]
         if softcap is not None:
             scores.div_(softcap * LOG2E).tanh_().mul_(softcap * LOG2E)
         if alibi_slopes is not None:
@@ -121,20 +121,20 @@ def _forward(
 
         # update
         largest = scores.amax(dim=-1, keepdim=True)  # [n, queries, 1]
-        largest.masked_fill_(largest == -math.inf, 0.0)  # nothing seen: every exp2 is 0, not NaN
-        total = scores.sub_(largest).exp2_().sum(dim=-1, keepdim=True)
+        largest.clamp_(min=torch.finfo(work).min)  # nothing seen: every exp2 is 0, not NaN
+        total = scores.sub_(largest).exp2_().sum(dim=-1, keepdim=True)  # at least 1, or 0 if nothing is seen
         torch.bmm(scores, values, out=here.resize_(0))  # [n, queries, Dv]
-        here.div_(total.masked_fill(total == 0, 1.0))
-        lse_here = (largest + total.log2()).squeeze(-1)  # [n, queries]
+        here.div_(total.clamp(min=1.0))
+        lse_here = largest + total.log2()  # [n, queries, 1]
         if chunk.begins:
-            out[at], lse[at] = here, lse_here
+            out_rows[at], lse_rows[at] = here, lse_here
         else:
-            lse_both = torch.logaddexp2(lse[at], lse_here)
+            lse_both = torch.logaddexp2(lse_rows[at], lse_here)
             share = torch.exp2(lse_here - lse_both.masked_fill(lse_both == -math.inf, 0.0))
-            out[at], lse[at] = torch.lerp(out[at], here, share[..., None]), lse_both
+            out_rows[at], lse_rows[at] = torch.lerp(out_rows[at], here, share), lse_both
 
     # store
-    return _whole(out, q).to(q.dtype), _whole(lse, q) / LOG2E
+    return _whole(out, q).to(q.dtype), _whole(lse, q).squeeze(-1) / LOG2E
 
 
 def _backward(
@@ -160,7 +160,7 @@ def _backward(
 
     dout = torch.zeros_like(out) if dout is None else dout
     delta = (out.to(work) * dout).sum(dim=-1)  # [B, H, N]
-    delta = (delta if dlse is None else delta - dlse).masked_fill(lse == -math.inf, 0.0)
+    delta = (delta if dlse is None else delta - dlse).masked_fill(lse == -math.inf, 0.0) * scale
     reach = lse.masked_fill(lse == -math.inf, math.inf) * LOG2E  # nothing seen: every exp2 is 0, not NaN
     dout_tiles = _tiles(dout, layout.block[0])
     reach = _tiles(reach[..., None], layout.block[0], math.inf)  # [B * H * R, block_q, 1]
@@ -171,15 +171,18 @@ def _backward(
     # which blocks
     for chunk in chunks(layout, q.shape[0], q.shape[1], k.shape[1]):
         at = chunk.queries
+        q_rows, dout_rows, reach_rows, delta_rows, dq_rows = _rows(
+            chunk, q_tiles, dout_tiles, reach, delta, dq
+        )
 
         # load
-        queries = q_tiles[at].to(work) * (scale * LOG2E)  # [n, queries, D]
+        queries = q_rows[at].to(work)  # [n, queries, D]
         keys = _load(k_tiles, chunk, room_k).to(work)  # [n, keys, D]
         values = _load(v_tiles, chunk, room_v).to(work)  # [n, keys, Dv]
-        douts = dout_tiles[at].to(work)  # [n, queries, Dv]
+        douts = dout_rows[at].to(work)  # [n, queries, Dv]
 
         # score
-        torch.bmm(queries, keys.mT, out=p.resize_(0))  # [n, queries, keys]
+        _scores(p, queries, keys, scale * LOG2E)  # [n, queries, keys]
         if softcap is not None:
             bend = p.div_(softcap * LOG2E).tanh_().square().neg_().add_(1.0)  # how steep the cap is here
             p.mul_(softcap * LOG2E)
@@ -190,16 +193,17 @@ def _backward(
         _hide(p, chunk)
 
         # update
-        p.sub_(reach[at]).exp2_()
+        p.sub_(reach_rows[at]).exp2_()
         _add(dv, chunk, p, douts)
-        torch.bmm(douts, values.mT, out=dscores.resize_(0)).sub_(delta[at]).mul_(p)
+        _scores(dscores, douts, values, scale).sub_(delta_rows[at]).mul_(p)
         if softcap is not None:
             dscores.mul_(bend)
         _add(dk, chunk, dscores, queries)
-        dq[at] = torch.baddbmm(dq[at], dscores, keys)  # no row is in a chunk twice
+        rows = dq_rows[at].baddbmm_(dscores, keys)  # no row is in a chunk twice
+        if isinstance(at, Tensor):
+            dq_rows[at] = rows
 
     # store
-    dq, dk = dq.mul_(scale), dk.div_(LOG2E)  # the queries above have both factors in them
     return _whole(dq, q).to(q.dtype), _whole(dk, k).to(k.dtype), _whole(dv, v).to(v.dtype)
 
 
@@ -215,27 +219,34 @@ def _whole(tiles: Tensor, like: Tensor) -> Tensor:
     return tiles.view(batch, heads, -1, *tiles.shape[2:])[:, :, :n].contiguous()
 
 
+def _rows(chunk: Chunk, *tiles: Tensor) -> list[Tensor]:
+    """Tiles as rows of as many queries as a piece has: views, to read from and write to."""
+    return [x.view(-1, chunk.height, x.shape[2]) for x in tiles]
+
+
 def _load(tiles: Tensor, chunk: Chunk, room: Tensor) -> Tensor:
     """The keys of each piece: `[n, keys, D]`, a view where that can be, otherwise copied into `room`."""
-    n, m = chunk.tiles.shape
-    if chunk.window is None:
-        torch.index_select(tiles, 0, chunk.tiles.flatten(), out=room.resize_(0))
-        return room.view(n, -1, tiles.shape[2])
-    (first, step), block = chunk.window, tiles.shape[1]
-    windows = tiles[first:].flatten(0, 1).unfold(0, m * block, step * block)  # [..., D, m * block_k]
-    return windows[:n].mT[:, chunk.keys]
+    if isinstance(chunk.keys, Windows):
+        first, step, width = chunk.keys
+        return tiles.flatten(0, 1)[first:].unfold(0, width, step)[: chunk.pieces].mT
+    torch.index_select(tiles, 0, chunk.keys.flatten(), out=room.resize_(0))
+    return room.view(chunk.pieces, -1, tiles.shape[2])
+
+
+def _scores(room: Tensor, queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """`queries @ keys.mT * scale`, computed into `room`."""
+    room.resize_(*queries.shape[:2], keys.shape[1])
+    return room.baddbmm_(queries, keys.mT, beta=0, alpha=scale)
 
 
 def _lower(scores: Tensor, slopes: Tensor, chunk: Chunk, layout: BlockLayout) -> None:
     """Lower scores with the distance; `slopes [H]` or `[B, H]`."""
-    rows, columns = layout.n_q_blocks, layout.n_kv_blocks
-    row, inside = chunk.queries
-    if isinstance(row, slice):
-        row = torch.arange(row.start, row.stop, device=scores.device)
+    n_q, n_kv = layout.n_q_blocks * layout.block[0], layout.n_kv_blocks * layout.block[1]  # filled up
+    queries, keys = chunk.places(layout.block[1], scores.device)
     slope = slopes.to(scores.dtype).flatten() * LOG2E  # [H] or [B * H]
-    slope = slope[row // rows % len(slope)]  # [n]
-    distance = _distance(layout, row % rows, chunk.tiles % columns)[:, inside, chunk.keys]
-    scores.sub_(slope[:, None, None] * distance)
+    slope = slope[queries[:, 0] // n_q % len(slope)]  # [n]
+    q_idx, kv_idx = layout.positions(queries % n_q + layout.q_offset), layout.positions(keys % n_kv)
+    scores.sub_(slope[:, None, None] * (q_idx[:, :, None] - kv_idx[:, None, :]).abs())
 
 
 def _hide(scores: Tensor, chunk: Chunk) -> None:
@@ -249,19 +260,17 @@ def _add(tiles: Tensor, chunk: Chunk, weights: Tensor, x: Tensor) -> None:
 
     `weights [n, queries, keys]`, `x [n, queries, D]`.
     """
-    if chunk.window is not None:
-        (first, step), block = chunk.window, tiles.shape[1]
-        keys = tiles[first:].flatten(0, 1)[chunk.keys.start :]
-        for some in weights.split(step * block, dim=2):  # [n, queries, w]: as many keys as windows are apart
-            windows = keys.unfold(0, some.shape[2], step * block)[: len(x)].mT  # [n, w, D], none overlaps
-            windows.baddbmm_(some.mT, x)
-            keys = keys[step * block :]
+    if isinstance(chunk.keys, Windows):
+        step, keys = chunk.keys.step, tiles.flatten(0, 1)[chunk.keys.first :]
+        for some in weights.split(step, dim=2):  # [n, queries, w]: as many keys as windows are apart
+            keys.unfold(0, some.shape[2], step)[: len(x)].mT.baddbmm_(some.mT, x)  # [n, w, D], none overlaps
+            keys = keys[step:]
         return
-    more = torch.bmm(weights.mT, x).view(*chunk.tiles.shape, *tiles.shape[1:])
+    more = torch.bmm(weights.mT, x).view(*chunk.keys.shape, *tiles.shape[1:])
     if tiles.is_cuda:
-        tiles.index_put_((chunk.tiles,), more, accumulate=True)  # index_add_ adds in any order there
+        tiles.index_put_((chunk.keys,), more, accumulate=True)  # index_add_ adds in any order there
     else:
-        tiles.index_add_(0, chunk.tiles.flatten(), more.flatten(0, 1))
+        tiles.index_add_(0, chunk.keys.flatten(), more.flatten(0, 1))
 
 
 def _tiles(x: Tensor, block: int, padding: float = 0.0) -> Tensor:
@@ -269,11 +278,3 @@ def _tiles(x: Tensor, block: int, padding: float = 0.0) -> Tensor:
     missing = -x.shape[2] % block
     whole = F.pad(x, (0, 0, 0, missing), value=padding) if missing else x  # padding by nothing would copy
     return whole.reshape(-1, block, x.shape[3]).contiguous()
-
-
-def _distance(layout: BlockLayout, row: Tensor, listed: Tensor) -> Tensor:
-    """`|q_position - k_position|` for rows `[n]` and key blocks `[n, m]`: `[n, block_q, m * block_k]`."""
-    inside_q, inside_k = (torch.arange(width, device=row.device) for width in layout.block)
-    q_idx = row[:, None] * layout.block[0] + inside_q + layout.q_offset
-    kv_idx = (listed[..., None] * layout.block[1] + inside_k).flatten(1)
-    return (layout.positions(q_idx)[:, :, None] - layout.positions(kv_idx)[:, None, :]).abs()
