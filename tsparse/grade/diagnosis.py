@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from tsparse.grade import probes
 from tsparse.grade.exercise import Exercise, Wrong
-from tsparse.grade.running import Run, describe_error
+from tsparse.grade.launches import KernelText
+from tsparse.grade.outside import alike, ask, blocks_of, mistake, visited
+from tsparse.grade.running import Run, describe_error, run_here
 from tsparse.grade.scene import Scene, dtype_name
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import copy, difference, same
 from tsparse.grade.watch import forbidden_call
+from tsparse.kernels.interpret import canary
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
     first = failing[0]
     if first.fault in _BEYOND_VALUES:
         return Diagnosis(first.fault, _BEYOND_VALUES[first.fault](exercise, first), first)
-    wrong = [trial for trial in failing if trial.fault in ("wrong", "raised")]
+    wrong = [trial for trial in failing if trial.fault in _BY_WRONG_ANSWER]
     return (
         _by_wrong_answer(exercise, wrong[0], trials)
         or (_by_error(first) if first.fault == "raised" else None)
         or _by_dtype(exercise, first, trials, run)
         or next(filter(None, (_by_wrong_answer(exercise, trial) for trial in wrong[1:])), None)
+        or (_by_tiles(exercise, first) if first.fault == "too many tiles" else None)
         or _by_probe(exercise, first, trials, run)
     )
 
@@ -47,7 +52,7 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
 def _urgency(trial: Trial) -> tuple[int, bool]:
     """What makes the rest meaningless comes first, then wrong values, then what else is wrong."""
     order = ("forbidden call", "timed out", "stopped", "wrong")
-    fault = "wrong" if trial.fault == "raised" else trial.fault
+    fault = "wrong" if trial.fault in ("raised", "memory") else trial.fault
     return order.index(fault) if fault in order else len(order), trial.case.edge
 
 
@@ -61,24 +66,41 @@ def _by_wrong_answer(
     got = trial.outcome.value
     if trials is None and isinstance(got, torch.Tensor) and got.numel() == 1:
         return None
-    alike = [wrong for wrong in exercise.wrong if _gives_the_same(wrong, trial)]
-    said = {wrong.name: sentence for wrong in alike if (sentence := _sentence(wrong, trial))}
+    same_here = [wrong for wrong in exercise.wrong if _gives_the_same(exercise, wrong, trial)]
+    said = {one.name: sentence for one in same_here if (sentence := _sentence(exercise, one, trial))}
     if not said or (trials is None and len(set(said.values())) > 1):
         return None
-    likeness = {wrong.name: sum(_gives_the_same(wrong, other) for other in trials or ()) for wrong in alike}
+    likeness = {
+        one.name: sum(_gives_the_same(exercise, one, other) for other in trials or () if len(said) > 1)
+        for one in same_here
+    }
     best = max(said, key=lambda name: likeness[name])
     return Diagnosis(best, said[best], trial)
 
 
-def _sentence(wrong: Wrong, trial: Trial) -> str | None:
+def _sentence(exercise: Exercise, wrong: Wrong, trial: Trial) -> str | None:
     """The sentence of a wrong answer, None where it does not fit: two mistakes can give one result."""
     try:
-        return wrong.say(trial.mistake)
+        return wrong.say(mistake(exercise, trial))
     except Exception:
         return None
 
 
-def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
+def run_text(text: KernelText) -> Run:
+    """The run of a known kernel, in another process where this one compiles kernels."""
+    if canary().status == "ok":
+        return run_here(text)
+    from tsparse.grade.apart import run_apart
+
+    return partial(run_apart, text)
+
+
+def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
+    if isinstance(wrong.answer, KernelText):
+        outcome = ask(exercise, run_text(wrong.answer), trial.case, trial.want)
+        return outcome.status == trial.outcome.status == "returned" and alike(
+            exercise, outcome, trial.outcome, trial.case
+        )
     raised = trial.outcome.raised
     try:
         value = wrong.answer(*copy(trial.case.args))
@@ -90,6 +112,10 @@ def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
             and (raised.type, raised.message) == (other.type, other.message)
         )
     return trial.outcome.status == "returned" and trial.agrees(value)
+
+
+def _by_tiles(exercise: Exercise, trial: Trial) -> Diagnosis:
+    return Diagnosis("too many tiles", _too_many_tiles(exercise, trial), trial)
 
 
 def _by_error(trial: Trial) -> Diagnosis:
@@ -136,6 +162,9 @@ def _in_wanted_dtype(trial: Trial) -> Trial:
 
 
 def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Run) -> Diagnosis:
+    memory = trial.outcome.launched and trial.outcome.launched.fault(*MOST_TELLING)
+    if memory:
+        return Diagnosis("memory", memory.sentence(), trial)
     found = difference(trial.outcome.value, trial.want)
     assert found is not None
     scene = Scene(exercise, trial, trials, run, found)
@@ -184,6 +213,27 @@ def _too_large(exercise: Exercise, trial: Trial) -> str:
         f"{exercise.largest(trial.case):,} are enough."
     )
 
+
+def _too_many_tiles(exercise: Exercise, trial: Trial) -> str:
+    blocks, seen = blocks_of(exercise, trial.case), trial.outcome.launched
+    assert blocks is not None
+    assert seen is not None
+    table = visited(seen, blocks)
+    extra = (table & ~blocks.wanted).nonzero()
+    begin = f"Right values, but on “{trial.case.name}”"
+    if not len(extra):
+        return f"{begin} NaN from a tile that a row does not list reached its output."
+    row, tile = extra[0].tolist()
+    return (
+        f"{begin} you visited {int(table.sum())} tiles, where {int(blocks.wanted.sum())} hold a visible key: "
+        f"query block {row} loaded key tile {tile}, and none of its queries may see a key there."
+    )
+
+
+MOST_TELLING = ("wrote", "read", "twice", "unwritten")
+"""Faults of memory in the order in which they are told."""
+
+_BY_WRONG_ANSWER = ("wrong", "raised", "memory", "too many tiles")
 
 _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "forbidden call": _forbidden,

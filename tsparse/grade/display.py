@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from tsparse.grade.apart import judge_kernel
 from tsparse.grade.checking import Verdict, judge
 from tsparse.grade.exercises import exercise
 from tsparse.grade.own import source_of
@@ -37,7 +38,7 @@ def check(id: str, answer: Any = None) -> Verdict:
 
 def _judged(asked: Any, answer: Any) -> Verdict:
     try:
-        verdict = judge(asked, run_here(answer))
+        verdict = judge(asked, run_here(answer)) if asked.kernel is None else judge_kernel(asked, answer)
     except KeyboardInterrupt:
         return Verdict(asked.id, "NOT RUN", "You stopped the check; nothing was judged.")
     if verdict.status != "NOT RUN":
