@@ -17,11 +17,11 @@ from tsparse.grade.checking import Verdict, judge
 from tsparse.grade.exercise import Exercise
 from tsparse.grade.kernel_cells import NotAKernel, kernels_of
 from tsparse.grade.launches import KernelText, Launch, Launched
-from tsparse.grade.launching import is_kernel, launch_compiled, plain
 from tsparse.grade.own import source_of, text_of
 from tsparse.grade.running import Outcome, describe_error, run_here
 from tsparse.grade.worker import Workers
 from tsparse.kernels import interpret
+from tsparse.kernels.watched import is_kernel, launch_compiled, plain
 
 
 def judge_kernel(exercise: Exercise, answer: Any) -> Verdict:

@@ -86,7 +86,7 @@ def _sentence(exercise: Exercise, wrong: Wrong, trial: Trial) -> str | None:
         return None
 
 
-def run_text(text: KernelText) -> Run:
+def run_of(text: KernelText) -> Run:
     """The run of a known kernel, in another process where this one compiles kernels."""
     if canary().status == "ok":
         return run_here(text)
@@ -97,7 +97,7 @@ def run_text(text: KernelText) -> Run:
 
 def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
     if isinstance(wrong.answer, KernelText):
-        outcome = ask(exercise, run_text(wrong.answer), trial.case, trial.want)
+        outcome = ask(exercise, run_of(wrong.answer), trial.case, trial.want)
         return outcome.status == trial.outcome.status == "returned" and alike(
             exercise, outcome, trial.outcome, trial.case
         )

@@ -1,4 +1,4 @@
-"""What a launch is and what was seen of it, as data; kernels as text; and how to write a kernel exercise.
+"""Kernels as text, buffers for them, and how to write a kernel exercise.
 
 A kernel exercise in twenty lines (`exercises/triton/` holds three):
 
@@ -18,8 +18,8 @@ A kernel exercise in twenty lines (`exercises/triton/` holds three):
    `Mistake.launched` tells its sentence what the launch did.
 6. Where cost is graded, give `blocks` (see `exercise.Blocks`) and add the cases of `poisoned_tiles`.
 
-`launching.py` launches it, `outside.py` reads what came back. Needs nothing but torch, so that the child
-loads this file without the package.
+`kernels/watched.py` launches it, `outside.py` reads what came back. Needs nothing of the package but what the
+child loads as well.
 """
 
 from __future__ import annotations
@@ -27,63 +27,17 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import linecache
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tsparse.grade.memory import KINDS, MOST_FAULTS, Fault, Program, poison
+from tsparse.kernels.memory import KINDS, MOST_FAULTS, Fault, poison
+from tsparse.kernels.watched import MOST_PROGRAMS, MOST_RUNS, Launch, Launched, Runs, Visit, run_text
 
-MOST_PROGRAMS = 512
-MOST_RUNS = 64
-"""What is kept of a launch: programs, and for each argument of one the runs of rows that it touched."""
-
-Runs = tuple[tuple[int, int], ...]
-"""Runs of rows, first and last of each."""
-
-
-@dataclass(frozen=True, eq=False)
-class Launch:
-    """One launch: the grid, what the kernel is given, and which arguments are read back afterwards.
-
-    `arguments` and `constants` (the `tl.constexpr`) stand in the order of the kernel's parameters. `driver`
-    is the text of a kernel that is launched in place of the answer and calls it.
-    """
-
-    grid: tuple[int, ...]
-    arguments: dict[str, Any]
-    constants: dict[str, Any]
-    outputs: tuple[str, ...]
-    driver: str = ""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What one program did: its products, and the rows of each argument that it loaded and stored."""
-
-    program: Program
-    dots: int = 0
-    loads: dict[str, Runs] = field(default_factory=dict)
-    stores: dict[str, Runs] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Launched:
-    """What was seen of one launch: faults, and the programs (the first 512) with what they did."""
-
-    faults: tuple[Fault, ...] = ()
-    visits: tuple[Visit, ...] = ()
-
-    @property
-    def dots(self) -> int:
-        """How many `tl.dot` there were."""
-        return sum(visit.dots for visit in self.visits)
-
-    def fault(self, *kinds: str) -> Fault | None:
-        """The first fault of the first of these kinds that there is."""
-        return next((one for kind in kinds for one in self.faults if one.kind == kind), None)
+__all__ = ["KernelText", "Launch", "Launched", "cdiv", "kernel_text", "output", "padded", "parameters"]
+__all__ += ["read_launched", "tuples"]
 
 
 @dataclass(frozen=True)
@@ -125,13 +79,6 @@ def _defined(name: str, source: str) -> Any:
 
     namespace = {"__name__": "__main__", "triton": triton, "tl": tl}
     return run_text(source, f"<kernel {name} {abs(hash(source)):x}>", namespace)[name]
-
-
-def run_text(source: str, file: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """Run a text under the name of a file from which Triton, and tracebacks, can read it again."""
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    exec(compile(source, file, "exec", dont_inherit=True), namespace)
-    return namespace
 
 
 def kernel_text(file: str | Path, name: str) -> KernelText:

@@ -14,10 +14,10 @@ import torch
 
 from tsparse.grade.exercise import Blocks, Case, Exercise, Mistake
 from tsparse.grade.launches import Launch, Launched
-from tsparse.grade.memory import Fault, elements, flat, poison
 from tsparse.grade.running import Outcome, Run
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import same
+from tsparse.kernels.memory import Fault, elements, flat, poison
 
 
 def ask(exercise: Exercise, run: Run, case: Case, want: Any = None) -> Outcome:

@@ -15,8 +15,8 @@ from typing import Any
 
 from tsparse.grade.exercises import exercise
 from tsparse.grade.launches import KernelText
-from tsparse.grade.launching import plain
 from tsparse.grade.progress import progress
+from tsparse.kernels.watched import plain
 
 LONGEST = 1 << 16
 """Characters of a cell that is kept."""

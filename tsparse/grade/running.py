@@ -23,9 +23,9 @@ import torch
 
 from tsparse.grade.interrupt import Interrupted, interrupted_after
 from tsparse.grade.launches import KernelText, Launch, Launched, parameters
-from tsparse.grade.launching import is_kernel, launch, plain
 from tsparse.grade.values import copy, tensors
 from tsparse.grade.watch import Watch
+from tsparse.kernels.watched import is_kernel, launch, plain
 
 SECONDS = 10.0
 """How long one call of an answer may take."""

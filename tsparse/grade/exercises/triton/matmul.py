@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from tsparse.grade.draw import normal
 from tsparse.grade.exercise import Case, Exercise, Kernel, Mistake, Wrong
 from tsparse.grade.launches import Launch, cdiv, kernel_text, output, padded
-from tsparse.grade.memory import places
+from tsparse.kernels.memory import places
 
 TEXT = kernel_text(Path(__file__).with_name("kernels.py"), "matmul")
 BM, BN, BK = 16, 32, 16

@@ -19,12 +19,15 @@ from tsparse.kernels.work import Argument
 GAP = 1 << 14
 """Bytes of poison at least before and after each argument."""
 
-MOST_FAULTS = 16
+MOST_FAULTS = 64
 
 Program = tuple[int, ...]
 
 Kind = Literal["read", "wrote", "unwritten", "twice"]
 KINDS = get_args(Kind)
+
+Places = NDArray[np.int64]
+"""Places of an argument, counted in elements from its first one."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Fault:
     def sentence(self) -> str:
         """The fault in words."""
         who, what = f"Program {shown(self.program)}", f"`{self.argument}`"
-        place = f"{what}[{', '.join(map(str, self.index))}]"
+        place = f"`{self.argument}[{', '.join(map(str, self.index))}]`"
         if self.kind == "twice":
             return (
                 f"{who} wrote {place}, which program {shown(self.other)} had written too: on a GPU they run "
@@ -145,7 +148,7 @@ class Memory:
         self.buffers = [Buffer(name, tensor, name in outputs) for name, tensor in self.tensors.items()]
         self.grid = grid
         self.program = -1
-        self.faults: dict[tuple[str, str], Fault] = {}
+        self.faults: dict[tuple[str, str, int], Fault] = {}
         ends = [b.argument.address + b.elements.size * b.argument.element_bytes for b in self.buffers]
         begins = [b.argument.address for b in self.buffers[1:]]
         self._borders = np.array([(end + begin) // 2 for end, begin in zip(ends, begins, strict=False)])
@@ -157,8 +160,8 @@ class Memory:
 
     def allowed(
         self, kind: Literal["read", "wrote"], addresses: NDArray[np.int64], lanes: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.int64]]]:
-        """Which of `lanes` may be touched, and the places that they touch, by argument.
+    ) -> tuple[NDArray[np.bool_], dict[str, Places]]:
+        """Which of `lanes` may be touched, and by argument the places that they mean, missed ones too.
 
         A write into the padding of a row is a fault and yet allowed: whoever launches can see it there.
         """
@@ -174,10 +177,17 @@ class Memory:
             right = inside.copy()
             right[inside] = buffer.elements[offsets[inside]]
             self._note(kind, buffer, offsets[~right])
-            touched[buffer.argument.name] = offsets[right]
+            touched[buffer.argument.name] = offsets
             self._order(kind, buffer, offsets[right])
             allowed[mine] = inside if kind == "wrote" else right
         return allowed, touched
+
+    def rows(self, name: str, places: Places) -> Places:
+        """The rows of an argument in which places lie: along the axis before the last, or the only one."""
+        argument = next(one.argument for one in self.buffers if one.argument.name == name)
+        axis = max(0, len(argument.shape) - 2)
+        rows = np.unique(argument.indices(np.unique(places))[axis])
+        return rows[(rows >= 0) & (rows < argument.shape[axis])]
 
     def _order(self, kind: str, buffer: Buffer, offsets: NDArray[np.int64]) -> None:
         """Who wrote these places before, and whether that is as it should be."""
@@ -197,8 +207,8 @@ class Memory:
         offsets: NDArray[np.int64],
         before: NDArray[np.int64] | None = None,
     ) -> None:
-        """Keep the first fault of each kind in each argument."""
-        key = kind, buffer.argument.name
+        """Keep the first fault of each kind of each program in each argument."""
+        key = kind, buffer.argument.name, self.program
         if not offsets.size or key in self.faults or len(self.faults) >= MOST_FAULTS:
             return
         where = int(offsets.argmin())

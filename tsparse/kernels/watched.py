@@ -7,6 +7,7 @@ child loads it.
 
 from __future__ import annotations
 
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +17,64 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tsparse.grade.launches import MOST_PROGRAMS, MOST_RUNS, Launch, Launched, Runs, Visit, run_text
-from tsparse.grade.memory import Memory, Program, flat
 from tsparse.kernels import interpret
+from tsparse.kernels.memory import Fault, Memory, Places, Program, flat
+
+MOST_PROGRAMS = 512
+MOST_RUNS = 64
+"""What is kept of a launch: programs, and for each argument of one the runs of rows that it touched."""
+
+Runs = tuple[tuple[int, int], ...]
+"""Runs of rows, first and last of each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """One launch: the grid, what the kernel is given, and which arguments are read back afterwards.
+
+    `arguments` and `constants` (the `tl.constexpr`) stand in the order of the kernel's parameters. `driver`
+    is the text of a kernel that is launched in place of the answer and calls it.
+    """
+
+    grid: tuple[int, ...]
+    arguments: dict[str, Any]
+    constants: dict[str, Any]
+    outputs: tuple[str, ...]
+    driver: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one program did: its products, and the rows of each argument that it loaded and stored."""
+
+    program: Program
+    dots: int = 0
+    loads: dict[str, Runs] = field(default_factory=dict)
+    stores: dict[str, Runs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What was seen of one launch: faults, and the programs (the first 512) with what they did."""
+
+    faults: tuple[Fault, ...] = ()
+    visits: tuple[Visit, ...] = ()
+
+    @property
+    def dots(self) -> int:
+        """How many `tl.dot` there were."""
+        return sum(visit.dots for visit in self.visits)
+
+    def fault(self, *kinds: str) -> Fault | None:
+        """The first fault of the first of these kinds that there is."""
+        return next((one for kind in kinds for one in self.faults if one.kind == kind), None)
+
+
+def run_text(source: str, file: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Run a text under the name of a file from which Triton, and tracebacks, can read it again."""
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec", dont_inherit=True), namespace)
+    return namespace
 
 
 def is_kernel(value: Any) -> bool:
@@ -53,20 +109,26 @@ def driven(kernel: Any, asked: Launch) -> Any:
     return defined[next(name for name in defined if name not in before)]
 
 
-def launch(kernel: Any, asked: Launch) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...], Launched]:
-    """Launch in the interpreter: the outputs with their padding, the changed inputs, and what was seen."""
+def run(kernel: Any, asked: Launch) -> tuple[Memory, list[Seen]]:
+    """Launch in the interpreter, on copies: the memory as it is afterwards, and what each program did."""
     memory = Memory(asked.arguments, asked.outputs, asked.grid)
     given = [memory.tensors.get(name, value) for name, value in asked.arguments.items()]
-    with watching(memory) as visits:
+    with watching(memory) as seen:
         driven(kernel, asked)[asked.grid](*given, *asked.constants.values())
+    return memory, seen
+
+
+def launch(kernel: Any, asked: Launch) -> tuple[tuple[torch.Tensor, ...], tuple[str, ...], Launched]:
+    """Launch in the interpreter: the outputs with their padding, the changed inputs, and what was seen."""
+    memory, seen = run(kernel, asked)
     changed = tuple(
         name
         for name, tensor in memory.tensors.items()
         if name not in asked.outputs and not _alike(flat(tensor), flat(asked.arguments[name]))
     )
     outputs = tuple(memory.tensors[name] for name in asked.outputs)
-    seen = tuple(visit.finished(memory) for visit in visits[:MOST_PROGRAMS])
-    return outputs, changed, Launched(tuple(memory.faults.values()), seen)
+    visits = tuple(one.visit(memory) for one in seen[:MOST_PROGRAMS])
+    return outputs, changed, Launched(tuple(memory.faults.values()), visits)
 
 
 def launch_compiled(kernel: Any, asked: Launch) -> tuple[torch.Tensor, ...]:
@@ -89,55 +151,54 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 @dataclass
-class _Seen:
-    """A program while it runs: the places of each argument that it touched."""
+class Seen:
+    """What one program did: its products (m, k, n), and the places of each argument that it meant.
+
+    Places that lie outside of the argument are among them.
+    """
 
     program: Program
-    dots: int = 0
-    loads: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    stores: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    dots: list[tuple[int, int, int]] = field(default_factory=list)
+    loads: dict[str, list[Places]] = field(default_factory=dict)
+    stores: dict[str, list[Places]] = field(default_factory=dict)
 
-    def finished(self, memory: Memory) -> Visit:
-        """The same with rows in place of places."""
-        arguments = {buffer.argument.name: buffer.argument for buffer in memory.buffers}
+    def visit(self, memory: Memory) -> Visit:
+        """The same with rows in place of places, small enough to be sent."""
 
-        def rows(name: str, places: list[np.ndarray]) -> Runs:
-            argument = arguments[name]
-            indices = argument.indices(np.unique(np.concatenate(places)))
-            return runs(np.unique(indices[max(0, len(argument.shape) - 2)]))
+        def rows(touched: dict[str, list[Places]]) -> dict[str, Runs]:
+            return {name: runs(memory.rows(name, np.concatenate(places))) for name, places in touched.items()}
 
-        loads = {name: rows(name, places) for name, places in self.loads.items()}
-        return Visit(self.program, self.dots, loads, {n: rows(n, p) for n, p in self.stores.items()})
+        return Visit(self.program, len(self.dots), rows(self.loads), rows(self.stores))
 
 
-def runs(rows: np.ndarray) -> Runs:
+def runs(rows: Places) -> Runs:
     """Sorted rows as runs, the first 64: 0, 1, 2, 5 is (0, 2), (5, 5)."""
     pieces = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if rows.size else []
     return tuple((int(piece[0]), int(piece[-1])) for piece in pieces[:MOST_RUNS])
 
 
 @contextmanager
-def watching(memory: Memory) -> Iterator[list[_Seen]]:
+def watching(memory: Memory) -> Iterator[list[Seen]]:
     """Let kernels run on watched memory; the list grows by what each program did.
 
     What a mask leaves out and no `other=` fills becomes poison, as on a GPU it may be anything.
     """
     from triton.runtime.interpreter import InterpreterBuilder
 
-    seen: list[_Seen] = []
+    seen: list[Seen] = []
 
     def begin(original: Callable[..., Any]) -> Callable[..., Any]:
         def set_grid_idx(builder: Any, x: int, y: int, z: int) -> Any:
             memory.begin((x, y, z))
-            seen.append(_Seen((x, y, z)[: len(memory.grid)]))
+            seen.append(Seen((x, y, z)[: len(memory.grid)]))
             return original(builder, x, y, z)
 
         return set_grid_idx
 
     def dot(original: Callable[..., Any]) -> Callable[..., Any]:
-        def create_dot(builder: Any, *given: Any, **named: Any) -> Any:
-            seen[-1].dots += 1
-            return original(builder, *given, **named)
+        def create_dot(builder: Any, a: Any, b: Any, *rest: Any) -> Any:
+            seen[-1].dots.append((*a.data.shape[-2:], b.data.shape[-1]))
+            return original(builder, a, b, *rest)
 
         return create_dot
 
