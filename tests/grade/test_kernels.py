@@ -186,7 +186,7 @@ def test_helper_of_the_reader_is_called_by_a_kernel_of_the_exercise():
 
     def launch(x):
         arguments = {"x_ptr": x, "y_ptr": output(8)}
-        return Launch((1,), arguments, {"BLOCK": 8}, ("y_ptr",), driver)
+        return Launch((1,), arguments, {"BLOCK": 8}, ("y_ptr",), driver, "halve")
 
     one = replace(toy(halve, Case("8", (torch.randn(8),))), kernel=Kernel(right, launch))
     assert judged(one, right).status == "PASS"

@@ -15,7 +15,7 @@ import torch
 
 from tsparse.grade.diagnosis import Diagnosis, diagnose
 from tsparse.grade.exercise import Case, Exercise, Mistake
-from tsparse.grade.outside import as_if_called, ask, blocks_of, mistake, visits_too_much
+from tsparse.grade.outside import as_if_called, ask, blocks_of, mistake, multiplies_too_much, visits_too_much
 from tsparse.grade.running import Outcome, Raised, Run, run_here
 from tsparse.grade.scene import shown
 from tsparse.grade.trial import Trial
@@ -163,6 +163,8 @@ def _fault(exercise: Exercise, case: Case, outcome: Outcome, want: Any) -> str |
         return "too large"
     if visits_too_much(outcome, blocks_of(exercise, case)):
         return "too many tiles"
+    if multiplies_too_much(outcome, blocks_of(exercise, case)):
+        return "too many products"
     return None
 
 
@@ -190,7 +192,7 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     )
 
 
-_COST = ("too large", "too many tiles")
+_COST = ("too large", "too many tiles", "too many products")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ", "timed out", "stopped")
 _BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel")
 

@@ -44,7 +44,7 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
         or (_by_error(first) if first.fault == "raised" else None)
         or _by_dtype(exercise, first, trials, run)
         or next(filter(None, (_by_wrong_answer(exercise, trial) for trial in wrong[1:])), None)
-        or (_by_tiles(exercise, first) if first.fault == "too many tiles" else None)
+        or _by_cost(exercise, first)
         or _by_probe(exercise, first, trials, run)
     )
 
@@ -96,12 +96,13 @@ def run_of(text: KernelText) -> Run:
 
 
 def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
+    raised = trial.outcome.raised
     if isinstance(wrong.answer, KernelText):
         outcome = ask(exercise, run_of(wrong.answer), trial.case, trial.want)
-        return outcome.status == trial.outcome.status == "returned" and alike(
-            exercise, outcome, trial.outcome, trial.case
-        )
-    raised = trial.outcome.raised
+        if wrong.raises and outcome.raised and raised:
+            return (outcome.raised.type, outcome.raised.message) == (raised.type, raised.message)
+        both = outcome.status == trial.outcome.status == "returned"
+        return both and alike(exercise, outcome, trial.outcome, trial.case)
     try:
         value = wrong.answer(*copy(trial.case.args))
     except Exception as error:
@@ -114,8 +115,10 @@ def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
     return trial.outcome.status == "returned" and trial.agrees(value)
 
 
-def _by_tiles(exercise: Exercise, trial: Trial) -> Diagnosis:
-    return Diagnosis("too many tiles", _too_many_tiles(exercise, trial), trial)
+def _by_cost(exercise: Exercise, trial: Trial) -> Diagnosis | None:
+    """What a kernel with the right values did too often."""
+    say = {"too many tiles": _too_many_tiles, "too many products": _too_many_products}.get(trial.fault or "")
+    return Diagnosis(trial.fault, say(exercise, trial), trial) if say else None
 
 
 def _by_error(trial: Trial) -> Diagnosis:
@@ -230,10 +233,21 @@ def _too_many_tiles(exercise: Exercise, trial: Trial) -> str:
     )
 
 
+def _too_many_products(exercise: Exercise, trial: Trial) -> str:
+    blocks, seen = blocks_of(exercise, trial.case), trial.outcome.launched
+    assert blocks is not None
+    assert seen is not None
+    return (
+        f"Right values, but on “{trial.case.name}” you called `tl.dot` {seen.dots} times, where "
+        f"{blocks.dots} "
+        "are enough."
+    )
+
+
 MOST_TELLING = ("wrote", "read", "twice", "unwritten")
 """Faults of memory in the order in which they are told."""
 
-_BY_WRONG_ANSWER = ("wrong", "raised", "memory", "too many tiles")
+_BY_WRONG_ANSWER = ("wrong", "raised", "memory", "too many tiles", "too many products")
 
 _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "forbidden call": _forbidden,

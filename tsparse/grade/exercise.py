@@ -50,15 +50,16 @@ class Mistake:
 class Blocks:
     """Which tiles a kernel has to visit: `wanted` `[R, C]`, for `block` rows of an output and of an argument.
 
-    Rows are counted along the axis before the last. Whether a kernel visits more is judged from outside: with
-    NaN in one tile of `argument`, the rows of `output` whose list does not hold that tile must stay as they
-    are; the others are not judged, as 0 times NaN is NaN.
+    Rows are counted along the axis before the last, and `dots` is how many `tl.dot` are enough. Whether a
+    kernel visits more is judged from outside: with NaN in one tile of `argument`, the rows of `output` whose
+    list does not hold that tile must stay as they are; the others are not judged, as 0 times NaN is NaN.
     """
 
     wanted: torch.Tensor
     block: tuple[int, int]
     output: str
     argument: str
+    dots: int | None = None
 
     def lacking(self, tile: int, rows: int) -> torch.Tensor:
         """Which of so many rows do not have the tile in their list."""

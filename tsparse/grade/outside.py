@@ -85,14 +85,23 @@ def visits_too_much(outcome: Outcome, blocks: Blocks | None) -> bool:
     return bool((visited(outcome.launched, blocks) & ~blocks.wanted).any())
 
 
+def multiplies_too_much(outcome: Outcome, blocks: Blocks | None) -> bool:
+    """Whether the launch was seen to multiply more often than is enough."""
+    if outcome.launched is None or blocks is None or blocks.dots is None:
+        return False
+    return outcome.launched.dots > blocks.dots
+
+
 def alike(exercise: Exercise, one: Outcome, other: Outcome, case: Case) -> bool:
-    """Whether two launches of one case look the same: faults, and where cost is judged the tiles visited."""
+    """Whether two launches of one case look the same: faults, and where cost is judged tiles and products."""
     first, second = one.launched, other.launched
     if first is None or second is None:
         return first is second
     blocks = blocks_of(exercise, case)
-    tiles = blocks is None or bool((visited(first, blocks) == visited(second, blocks)).all())
-    return set(first.faults) == set(second.faults) and tiles and same(one.value, other.value)
+    if blocks is not None and (visited(first, blocks) != visited(second, blocks)).any():
+        return False
+    dots = blocks is None or first.dots == second.dots
+    return set(first.faults) == set(second.faults) and dots and same(one.value, other.value)
 
 
 def _as_case(exercise: Exercise, run: Run, args: tuple[Any, ...]) -> Outcome:

@@ -33,7 +33,7 @@ class Launch:
     """One launch: the grid, what the kernel is given, and which arguments are read back afterwards.
 
     `arguments` and `constants` (the `tl.constexpr`) stand in the order of the kernel's parameters. `driver`
-    is the text of a kernel that is launched in place of the answer and calls it.
+    is the text of a kernel that is launched in place of the answer and calls it by the name `helper`.
     """
 
     grid: tuple[int, ...]
@@ -41,6 +41,7 @@ class Launch:
     constants: dict[str, Any]
     outputs: tuple[str, ...]
     driver: str = ""
+    helper: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,10 @@ def driven(kernel: Any, asked: Launch) -> Any:
     kernel = bare(kernel)
     if not asked.driver:
         return kernel
-    file = f"<driver of {kernel.fn.__name__}>"
-    known = {**kernel.fn.__globals__, kernel.fn.__name__: kernel}
+    known = {**kernel.fn.__globals__, asked.helper: kernel}
     before = set(known)
-    defined = run_text(asked.driver, file, known)
-    return defined[next(name for name in defined if name not in before)]
+    defined = run_text(asked.driver, f"<driver of {asked.helper}>", known)
+    return next(value for name, value in defined.items() if name not in before and is_kernel(value))
 
 
 def run(kernel: Any, asked: Launch) -> tuple[Memory, list[Seen]]:
