@@ -27,6 +27,9 @@ __all__ = ["DRAWS", "Outcome", "Part", "Raised", "Verdict", "judge", "run_here"]
 DRAWS = 3
 """How often fresh cases are drawn; an answer that fails one draw is not given the next."""
 
+DRAWS_OF_KERNELS = 2
+"""The same for kernels, which the interpreter runs slowly."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -107,7 +110,7 @@ def judge(exercise: Exercise, run: Run, seed: int | None = None) -> Verdict:
 def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
     rng = torch.Generator().manual_seed(seed)
     trials: list[Trial] = []
-    for _ in range(DRAWS):
+    for _ in range(DRAWS if exercise.kernel is None else min(DRAWS, DRAWS_OF_KERNELS)):
         trials = []
         for trial in _try(exercise, run, rng):
             if trial.outcome.status in _BEFORE_RUNNING:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from tsparse.kernels.work import Argument
 
-GAP = 1 << 14
-"""Bytes of poison at least before and after each argument."""
+GAP = 1 << 12
+"""Bytes of poison before and after each argument."""
 
 MOST_FAULTS = 64
 
@@ -134,7 +134,7 @@ class Memory:
         for tensor in given.values():
             starts.append(size)
             needed = span(tensor) * tensor.element_size()
-            size += -(-max(needed, 1) // 64) * 64 + max(GAP, needed)
+            size += -(-max(needed, 1) // 64) * 64 + GAP
         held = torch.full((size + 64,), 255, dtype=torch.uint8)  # all ones is NaN in every float format
         aligned = held[-held.data_ptr() % 64 :]
         self.tensors: dict[str, torch.Tensor] = {}
