@@ -15,7 +15,8 @@ import torch
 
 from tsparse.grade.diagnosis import Diagnosis, diagnose
 from tsparse.grade.exercise import Case, Exercise, Mistake
-from tsparse.grade.running import Outcome, Raised, Run, parameters, run_here
+from tsparse.grade.outside import as_if_called, ask, blocks_of, mistake, multiplies_too_much, visits_too_much
+from tsparse.grade.running import Outcome, Raised, Run, run_here
 from tsparse.grade.scene import shown
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import copy, same
@@ -25,6 +26,9 @@ __all__ = ["DRAWS", "Outcome", "Part", "Raised", "Verdict", "judge", "run_here"]
 
 DRAWS = 3
 """How often fresh cases are drawn; an answer that fails one draw is not given the next."""
+
+DRAWS_OF_KERNELS = 2
+"""The same for kernels, which the interpreter runs slowly."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,10 @@ def judge(exercise: Exercise, run: Run, seed: int | None = None) -> Verdict:
 def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
     rng = torch.Generator().manual_seed(seed)
     trials: list[Trial] = []
-    for draw in range(DRAWS):
+    draws = DRAWS if exercise.kernel is None else min(DRAWS, DRAWS_OF_KERNELS)
+    for draw in range(draws):
         trials = []
-        for trial in _try(exercise, run, rng, last=draw == DRAWS - 1):
+        for trial in _try(exercise, run, rng, last=draw == draws - 1):
             if trial.outcome.status in _BEFORE_RUNNING:
                 return _not_run(exercise, trial.outcome)
             trials.append(trial)
@@ -117,20 +122,20 @@ def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
         if any(trial.fault for trial in trials):
             break
     else:
-        trials.append(_again(trials[0], run))
+        trials.append(_again(exercise, trials[0], run))
     failing = [trial for trial in trials if trial.fault]
     parts = _parts(exercise, trials, failing)
     if not failing:
         return Verdict(exercise.id, "PASS", "Right on every case.", parts=parts)
     try:
-        named = diagnose(exercise, trials, run)
+        named = diagnose(exercise, trials, as_if_called(exercise, run))
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
         sentence = (
             f"Wrong on “{failing[0].case.name}”. Why could not be found out ({fault}); please report it."
         )
         named = Diagnosis(None, sentence, failing[0])
-    where = named.trial.mistake
+    where = mistake(exercise, named.trial)
     given = zip(inspect.signature(exercise.spec).parameters, where.case.args, strict=False)
     call = f"{exercise.spec.__name__}({', '.join(f'{name}={shown(value)}' for name, value in given)})"
     printed = named.trial.outcome.printed
@@ -147,7 +152,7 @@ def _try(exercise: Exercise, run: Run, rng: torch.Generator, last: bool) -> Iter
         if case.heavy and (faults or not last):
             continue
         want = exercise.spec(*copy(case.args))
-        outcome = run(case.args)
+        outcome = ask(exercise, run, case, want)
         fault = _fault(exercise, case, outcome, want)
         faults |= fault is not None
         yield Trial(case, outcome, want, fault)
@@ -161,26 +166,32 @@ def _fault(exercise: Exercise, case: Case, outcome: Outcome, want: Any) -> str |
     if outcome.status != "returned":
         return outcome.status
     if not same(outcome.value, want):
-        return "wrong"
+        return "wrong" if case.poison is None else "too many tiles"
+    if outcome.launched is not None and outcome.launched.faults:
+        return "memory"
     if outcome.changed:
         return "input changed"
     if exercise.largest is not None and outcome.largest > exercise.largest(case):
         return "too large"
+    if visits_too_much(outcome, blocks_of(exercise, case)):
+        return "too many tiles"
+    if multiplies_too_much(outcome, blocks_of(exercise, case)):
+        return "too many products"
     return None
 
 
-def _again(first: Trial, run: Run) -> Trial:
+def _again(exercise: Exercise, first: Trial, run: Run) -> Trial:
     """The first case once more: a second call must give the same."""
-    outcome = run(first.case.args)
+    outcome = ask(exercise, run, first.case)
     repeats = outcome.status == "returned" and same(outcome.value, first.want)
     return replace(first, outcome=outcome, fault=None if repeats else "two calls differ")
 
 
 def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     shares = {"values": 60, "edge cases": 20, "cost": 20}
-    if exercise.largest is None:
+    if not exercise.judges_cost:
         shares = {"values": 70, "edge cases": 30}
-    wrong = [trial for trial in failing if trial.fault != "too large"]
+    wrong = [trial for trial in failing if trial.fault not in _COST]
     values = bool(trials) and all(trial.case.edge and trial.fault not in _ALWAYS_COUNTS for trial in wrong)
     right = {
         "values": values,
@@ -193,13 +204,14 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     )
 
 
+_COST = ("too large", "too many tiles", "too many products")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ", "timed out", "stopped")
-_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments")
+_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel")
 
 
 def _not_run(exercise: Exercise, outcome: Outcome) -> Verdict:
-    name = exercise.spec.__name__
-    wanted = f"`{name}{parameters(inspect.signature(exercise.spec))}`"
+    name = exercise.name
+    wanted = f"`{name}{exercise.parameters}`"
     call = f'check("{exercise.id}", {name})'
     status, message = {
         "empty": ("NOT RUN", f"`{name}` is still empty. Write its body and run this cell again."),
@@ -207,6 +219,10 @@ def _not_run(exercise: Exercise, outcome: Outcome) -> Verdict:
         "not callable": (
             "FAIL",
             f"You gave a value of type {outcome.detail}. Give the function itself: `{call}`.",
+        ),
+        "no kernel": (
+            "FAIL",
+            f"`{name}` is a function of Python; put `@triton.jit` above it: the grader launches it.",
         ),
         "arguments": ("FAIL", f"The function should be {wanted}; yours takes `{outcome.detail}`."),
     }[outcome.status]

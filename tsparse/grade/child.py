@@ -23,10 +23,11 @@ import sys
 import traceback
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: F401  (imported once, for every worker)
+import torch  # noqa: F401  (imported once, for every worker, as Triton is below)
 
 if "tsparse" not in sys.modules:
     for _name, _folder in (("tsparse", Path(__file__).parents[1]), ("tsparse.grade", Path(__file__).parent)):
@@ -34,7 +35,10 @@ if "tsparse" not in sys.modules:
         _package.__path__ = [str(_folder)]
         sys.modules[_name] = _package
 
-from tsparse.grade import protocol, running, sandbox
+with contextlib.suppress(ImportError):  # where there is no Triton, only kernels miss it
+    import triton.runtime.interpreter  # noqa: F401
+
+from tsparse.grade import launches, protocol, running, sandbox
 from tsparse.grade.confine import ADOPT_ORPHANS, BE_READABLE, confine, control_process
 from tsparse.grade.interrupt import Interrupted, interrupted_after
 
@@ -112,6 +116,8 @@ class Worker:
         """Run a cell, or call the function that the cells have defined."""
         if "cell" in header:
             return self.run_cell(**header)
+        if "launch" in header:
+            args = launches.Launch(arguments=args, **launches.tuples(header["launch"]))
         return running.run_here(self.namespace.get(header["call"]), self.seconds)(args)
 
     def run_cell(self, cell: str, source: str, setup: bool) -> running.Outcome:
@@ -140,7 +146,9 @@ class Worker:
             name: getattr(outcome, name)
             for name in ("status", "detail", "changed", "calls", "largest", "printed")
         }
-        protocol.send(self.pipe, header | {"raised": outcome.raised and vars(outcome.raised)}, outcome.value)
+        header |= {"raised": outcome.raised and vars(outcome.raised)}
+        header |= {"launched": outcome.launched and asdict(outcome.launched)}
+        protocol.send(self.pipe, header, outcome.value)
 
     def stand_in(self, number: int) -> Callable[..., Any]:
         """What an answer holds in place of a function that the exercise gave."""

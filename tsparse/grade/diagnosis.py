@@ -9,16 +9,20 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from tsparse.grade import probes
 from tsparse.grade.exercise import Exercise, Wrong
-from tsparse.grade.running import Run, describe_error
+from tsparse.grade.launches import KernelText
+from tsparse.grade.outside import alike, ask, blocks_of, mistake, visited
+from tsparse.grade.running import Run, describe_error, run_here
 from tsparse.grade.scene import Scene, dtype_name
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import copy, difference, same
 from tsparse.grade.watch import Watch, forbidden_call
+from tsparse.kernels.interpret import canary
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,17 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
     """Name the mistake of an answer that failed at least one of `trials`, the cases in their order."""
     failing = sorted((trial for trial in trials if trial.fault), key=_urgency)
     first = failing[0]
-    if first.fault == "too large" and (found := _by_cost(exercise, first)):
+    if first.fault == "too large" and (found := _by_size(exercise, first)):
         return found
     if first.fault in _BEYOND_VALUES:
         return Diagnosis(first.fault, _BEYOND_VALUES[first.fault](exercise, first), first)
-    wrong = [trial for trial in failing if trial.fault in ("wrong", "raised")]
+    wrong = [trial for trial in failing if trial.fault in _BY_WRONG_ANSWER]
     return (
         _by_wrong_answer(exercise, wrong[0], trials)
         or (_by_error(first) if first.fault == "raised" else None)
         or _by_dtype(exercise, first, trials, run)
         or next(filter(None, (_by_wrong_answer(exercise, trial) for trial in wrong[1:])), None)
+        or _by_cost(exercise, first)
         or _by_probe(exercise, first, trials, run)
     )
 
@@ -51,7 +56,7 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
 def _urgency(trial: Trial) -> tuple[int, bool]:
     """What makes the rest meaningless comes first, then wrong values, then what else is wrong."""
     order = ("forbidden call", "timed out", "stopped", "wrong")
-    fault = "wrong" if trial.fault == "raised" else trial.fault
+    fault = "wrong" if trial.fault in ("raised", "memory") else trial.fault
     return order.index(fault) if fault in order else len(order), trial.case.edge
 
 
@@ -65,27 +70,45 @@ def _by_wrong_answer(
     got = trial.outcome.value
     if trials is None and isinstance(got, torch.Tensor) and got.numel() == 1:
         return None
-    alike = [wrong for wrong in exercise.wrong if _gives_the_same(wrong, trial)]
-    said = {wrong.name: sentence for wrong in alike if (sentence := _sentence(wrong, trial))}
+    same_here = [wrong for wrong in exercise.wrong if _gives_the_same(exercise, wrong, trial)]
+    said = {one.name: sentence for one in same_here if (sentence := _sentence(exercise, one, trial))}
     if not said or (trials is None and len(set(said.values())) > 1):
         return None
-    likeness = {wrong.name: sum(_gives_the_same(wrong, other) for other in trials or ()) for wrong in alike}
+    likeness = {
+        one.name: sum(_gives_the_same(exercise, one, other) for other in trials or () if len(said) > 1)
+        for one in same_here
+    }
     best = max(said, key=lambda name: likeness[name])
     return Diagnosis(best, said[best], trial)
 
 
-def _sentence(wrong: Wrong, trial: Trial) -> str | None:
+def _sentence(exercise: Exercise, wrong: Wrong, trial: Trial) -> str | None:
     """The sentence of a wrong answer, None where it does not fit: two mistakes can give one result."""
     try:
-        return wrong.say(trial.mistake)
+        return wrong.say(mistake(exercise, trial))
     except Exception:
         return None
 
 
-def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
+def run_of(text: KernelText) -> Run:
+    """The run of a known kernel, in another process where this one compiles kernels."""
+    if canary().status == "ok":
+        return run_here(text)
+    from tsparse.grade.apart import run_apart
+
+    return partial(run_apart, text)
+
+
+def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
     raised = trial.outcome.raised
     if trial.case.heavy:
         return False
+    if isinstance(wrong.answer, KernelText):
+        outcome = ask(exercise, run_of(wrong.answer), trial.case, trial.want)
+        if wrong.raises and outcome.raised and raised:
+            return (outcome.raised.type, outcome.raised.message) == (raised.type, raised.message)
+        both = outcome.status == trial.outcome.status == "returned"
+        return both and alike(exercise, outcome, trial.outcome, trial.case)
     try:
         value = wrong.answer(*copy(trial.case.args))
     except Exception as error:
@@ -99,15 +122,23 @@ def _gives_the_same(wrong: Wrong, trial: Trial) -> bool:
 
 
 def _by_cost(exercise: Exercise, trial: Trial) -> Diagnosis | None:
+    """What a kernel with the right values did too often."""
+    say = {"too many tiles": _too_many_tiles, "too many products": _too_many_products}.get(trial.fault or "")
+    return Diagnosis(trial.fault, say(exercise, trial), trial) if say else None
+
+
+def _by_size(exercise: Exercise, trial: Trial) -> Diagnosis | None:
     """Name the wrong answer that is right here too, and whose largest tensor is most like the answer's."""
     if trial.case.heavy:
         return None
     assert exercise.largest is not None
     distances: dict[str, tuple[float, str]] = {}
     for wrong in exercise.wrong:
+        assert not isinstance(wrong.answer, KernelText)
         with Watch() as watch, contextlib.suppress(Exception):
             right = trial.agrees(wrong.answer(*copy(trial.case.args)))
-            if right and watch.largest > exercise.largest(trial.case) and (said := _sentence(wrong, trial)):
+            said = _sentence(exercise, wrong, trial)
+            if right and watch.largest > exercise.largest(trial.case) and said:
                 distances[wrong.name] = (abs(math.log(watch.largest / trial.outcome.largest)), said)
     if not distances:
         return None
@@ -159,6 +190,9 @@ def _in_wanted_dtype(trial: Trial) -> Trial:
 
 
 def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Run) -> Diagnosis:
+    memory = trial.outcome.launched and trial.outcome.launched.fault(*MOST_TELLING)
+    if memory:
+        return Diagnosis("memory", memory.sentence(), trial)
     found = difference(trial.outcome.value, trial.want)
     assert found is not None
     scene = Scene(exercise, trial, trials, run, found)
@@ -207,6 +241,38 @@ def _too_large(exercise: Exercise, trial: Trial) -> str:
         f"{exercise.largest(trial.case):,} are enough."
     )
 
+
+def _too_many_tiles(exercise: Exercise, trial: Trial) -> str:
+    blocks, seen = blocks_of(exercise, trial.case), trial.outcome.launched
+    assert blocks is not None
+    assert seen is not None
+    table = visited(seen, blocks)
+    extra = (table & ~blocks.wanted).nonzero()
+    begin = f"Right values, but on “{trial.case.name}”"
+    if not len(extra):
+        return f"{begin} NaN from a tile that a row does not list reached its output."
+    row, tile = extra[0].tolist()
+    return (
+        f"{begin} you visited {int(table.sum())} tiles, where {int(blocks.wanted.sum())} hold a visible key: "
+        f"query block {row} loaded key tile {tile}, and none of its queries may see a key there."
+    )
+
+
+def _too_many_products(exercise: Exercise, trial: Trial) -> str:
+    blocks, seen = blocks_of(exercise, trial.case), trial.outcome.launched
+    assert blocks is not None
+    assert seen is not None
+    return (
+        f"Right values, but on “{trial.case.name}” you called `tl.dot` {seen.dots} times, where "
+        f"{blocks.dots} "
+        "are enough."
+    )
+
+
+MOST_TELLING = ("wrote", "read", "twice", "unwritten")
+"""Faults of memory in the order in which they are told."""
+
+_BY_WRONG_ANSWER = ("wrong", "raised", "memory", "too many tiles", "too many products")
 
 _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "forbidden call": _forbidden,

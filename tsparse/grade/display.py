@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from tsparse.grade.apart import judge_kernel
 from tsparse.grade.checking import Verdict, judge
 from tsparse.grade.exercises import exercise
+from tsparse.grade.outside import visited
 from tsparse.grade.own import source_of
 from tsparse.grade.page import box, cell_number, marked, show
 from tsparse.grade.progress import progress
@@ -37,7 +39,7 @@ def check(id: str, answer: Any = None) -> Verdict:
 
 def _judged(asked: Any, answer: Any) -> Verdict:
     try:
-        verdict = judge(asked, run_here(answer))
+        verdict = judge(asked, run_here(answer)) if asked.kernel is None else judge_kernel(asked, answer)
     except KeyboardInterrupt:
         return Verdict(asked.id, "NOT RUN", "You stopped the check; nothing was judged.")
     if verdict.status != "NOT RUN":
@@ -103,8 +105,15 @@ def _details(verdict: Verdict) -> list[tuple[str, str]]:
 
 @lru_cache(1)
 def _picture(verdict: Verdict) -> Any:
-    """Yours, expected, difference; None where there is nothing to draw."""
+    """Tiles visited and wanted, or yours, expected, difference; None where there is nothing to draw."""
     failing = verdict.failing
+    if failing and failing.launched and failing.blocks:
+        from tsparse.show import tiles
+
+        seen, wanted = visited(failing.launched, failing.blocks), failing.blocks.wanted
+        if (seen != wanted).any():
+            title = f"{failing.case.name}: {int(seen.sum())} tiles visited, {int(wanted.sum())} wanted"
+            return tiles(seen, wanted, title)
     found = failing and difference(failing.got, failing.want)
     if not failing or not found or found.kind == "type":
         return None

@@ -65,7 +65,7 @@ def try_exercise(exercise: Exercise, seeds: int = SEEDS) -> Row:
         verdicts = [judge(exercise, run_here(wrong.answer, SECONDS), seed) for seed in range(seeds)]
         rejected += all(one.status == "FAIL" and one.earned < one.points for one in verdicts)
         named += all(one.failing is not None and one.message == wrong.say(one.failing) for one in verdicts)
-    reference = run_here(exercise.spec, SECONDS)
+    reference = run_here(exercise.reference, SECONDS)
     passes = all(judge(exercise, reference, seed).status == "PASS" for seed in range(seeds))
     return Row(exercise.id, len(exercise.wrong), rejected, named, passes, seeds)
 

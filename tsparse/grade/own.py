@@ -14,7 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from tsparse.grade.exercises import exercise
+from tsparse.grade.launches import KernelText
 from tsparse.grade.progress import progress
+from tsparse.kernels.watched import plain
 
 LONGEST = 1 << 16
 """Characters of a cell that is kept."""
@@ -27,7 +29,8 @@ def mine(id: str) -> Callable[..., Any]:
 
     Raises ValueError for an id that no exercise has.
     """
-    spec = exercise(id).spec
+    course = exercise(id).reference
+    spec = course.define() if isinstance(course, KernelText) else course
     answer = progress().read()["exercises"].get(id, {}).get("answer")
     if not isinstance(answer, dict):
         print(f"{id}: you have not passed it here yet, so this is the course's own function.")
@@ -50,11 +53,17 @@ def load(answer: dict[str, str]) -> Callable[..., Any]:
     return found
 
 
+def text_of(answer: Any) -> str:
+    """The cell or file in which a function is defined; "" for what is no function or has no text."""
+    code = getattr(plain(answer), "__code__", None)
+    return "" if code is None else "".join(linecache.getlines(code.co_filename))
+
+
 def source_of(answer: Any) -> dict[str, str] | None:
     """A function as `{"name": ..., "source": ...}`; None for what is no function or has no text."""
+    answer, text = plain(answer), text_of(answer)
     if not inspect.isfunction(answer):
         return None
-    text = "".join(linecache.getlines(answer.__code__.co_filename))
     try:
         cell = ast.parse(text)
     except (SyntaxError, ValueError):  # a cell with magics in it

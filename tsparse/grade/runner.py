@@ -22,6 +22,7 @@ from tqdm import tqdm
 from tsparse.grade.checking import judge
 from tsparse.grade.exercise import Exercise
 from tsparse.grade.exercises import all_exercises, lesson_of
+from tsparse.grade.kernel_cells import NotAKernel, kernels_of, names_of
 from tsparse.grade.report import Graded, SheetReport
 from tsparse.grade.running import Outcome, Run
 from tsparse.grade.submission import Cell, SheetError, Submission, read_submission
@@ -164,18 +165,45 @@ class Sitting:
             if outcome.status != "returned":
                 return partial(_stopped, f"The sheet's own setup failed. {_sentence(outcome)}")
         for one in self.sheet.needed(cell, self.given):
-            if one not in self.deadly and worker.run_cell(one.id, one.source).status != "returned":
+            if one not in self.deadly and not self._finishes(one, exercise, worker):
                 self.unfinished.add(one)
                 if worker.failed:
                     self.deadly.add(one)
                     return None
-        outcome = worker.run_cell(cell.id, cell.source)
+        try:
+            outcome = worker.run_cell(cell.id, self._source(cell, exercise))
+        except NotAKernel as refusal:
+            return partial(_stopped, str(refusal))
         if outcome.status != "returned":
             self.unfinished.add(cell)
             if worker.failed:
                 self.deadly.add(cell)
             return partial(_stopped, _sentence(outcome))
-        return partial(worker.call, exercise.spec.__name__)
+        return partial(worker.call, exercise.name)
+
+    def _finishes(self, cell: Cell, exercise: Exercise, worker: Worker) -> bool:
+        try:
+            return worker.run_cell(cell.id, self._source(cell, exercise)).status == "returned"
+        except NotAKernel:
+            return False
+
+    def _source(self, cell: Cell, exercise: Exercise) -> str:
+        """What is run of a cell: all of it, or where the answer is a kernel only the kernels.
+
+        Raises:
+            NotAKernel: One of them is more than a kernel can be.
+        """
+        if exercise.kernel is None:
+            return cell.source
+        if cell.exercise == exercise.id and exercise.name in cell.names[0] - names_of(cell.source):
+            raise NotAKernel(f"Put `@triton.jit` above `{exercise.name}`: the grader launches it.")
+        given = (*self.setup, *(one for one in self.sheet.needed(cell, self.given)))
+        try:
+            return kernels_of(cell.source, frozenset().union(*(names_of(one.source) for one in given)))
+        except (SyntaxError, ValueError, RecursionError) as error:
+            if isinstance(error, NotAKernel):
+                raise
+            return cell.source  # which will not run either, and says why
 
     def _remarks(self, cell: Cell) -> Iterator[str]:
         """What a learner whose notebook works should know about this cell alone."""

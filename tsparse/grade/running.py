@@ -22,14 +22,24 @@ from typing import Any, Literal
 import torch
 
 from tsparse.grade.interrupt import Interrupted, interrupted_after
+from tsparse.grade.launches import KernelText, Launch, Launched, parameters
 from tsparse.grade.values import copy, tensors
 from tsparse.grade.watch import Watch
+from tsparse.kernels.watched import is_kernel, launch, plain
 
 SECONDS = 10.0
 """How long one call of an answer may take."""
 
 Status = Literal[
-    "returned", "raised", "timed out", "stopped", "empty", "undefined", "not callable", "arguments"
+    "returned",
+    "raised",
+    "timed out",
+    "stopped",
+    "empty",
+    "undefined",
+    "not callable",
+    "arguments",
+    "no kernel",
 ]
 
 
@@ -51,7 +61,8 @@ class Outcome:
     `detail` holds, by status: the seconds waited ("timed out"), a sentence ("stopped": the process ended),
     the type of what was given instead of a function ("not callable"), its own signature ("arguments").
     `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
-    `largest` is the number of elements of its largest tensor, `printed` what it printed.
+    `largest` is the number of elements of its largest tensor, `printed` what it printed. The value of a
+    launch is a tuple of its outputs with their padding, and `launched` what was seen of it.
     """
 
     status: Status = "returned"
@@ -62,19 +73,24 @@ class Outcome:
     calls: Mapping[str, str] = field(default_factory=dict)
     largest: int = 0
     printed: str = ""
+    launched: Launched | None = None
 
 
-Run = Callable[[tuple[Any, ...]], Outcome]
+Run = Callable[[Any], Outcome]
+"""Calls an answer with a tuple of arguments, or launches it as a `Launch` says."""
 
 
 def run_here(answer: Any, seconds: float = SECONDS) -> Run:
-    """Return the function that calls `answer` in this process, on copies of the arguments it is given."""
+    """Return the function that calls `answer` in this process, on copies of the arguments it is given.
+
+    Given a `Launch` in place of arguments it launches `answer`, which may also be a `KernelText`.
+    """
     return functools.partial(_run_once, answer, seconds)
 
 
 def is_empty(function: Any) -> bool:
     """Whether a function's body is only a docstring, `...`, `pass`, or `raise NotImplementedError`."""
-    code = getattr(function, "__code__", None)
+    code = getattr(plain(function), "__code__", None)
     if code is None or not set(code.co_names) <= {"NotImplementedError"}:
         return False
     steps = list(dis.get_instructions(code))
@@ -88,45 +104,63 @@ def is_empty(function: Any) -> bool:
 _STEPS_OF_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 
 
-def _run_once(answer: Any, seconds: float, args: tuple[Any, ...]) -> Outcome:
+def _run_once(answer: Any, seconds: float, args: tuple[Any, ...] | Launch) -> Outcome:
+    if isinstance(answer, KernelText):
+        try:
+            answer = answer.define()
+        except Exception as error:
+            return Outcome("raised", raised=describe_error(error, None))
     refused = _refusal(answer, args)
     if refused:
         return refused
-    given = copy(args)
-    watch, printed = Watch(), io.StringIO()
-    value, error = None, None
+    given, watch, printed = copy(args), Watch(), io.StringIO()
+    value: Any = None
+    failed: BaseException | None = None
+    changed: tuple[str, ...] = ()
+    seen: Launched | None = None
     with contextlib.redirect_stdout(printed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with watch, interrupted_after(seconds):
-                value = answer(*given)
+            if isinstance(args, Launch):
+                with interrupted_after(seconds):
+                    value, changed, seen = launch(answer, args)
+            else:
+                with watch, interrupted_after(seconds):
+                    value = answer(*given)
         except KeyboardInterrupt:
             raise
         except BaseException as caught:
-            error = caught
+            failed = caught
     outcome = Outcome(
-        value=_detached(value),
-        changed=_changed(answer, args, given),
+        value=value if seen else _detached(value),  # the outputs of a launch are the grader's own
+        changed=changed if isinstance(args, Launch) else _changed(answer, args, given),
         calls=watch.calls,
         largest=watch.largest,
         printed=printed.getvalue()[:2000],
+        launched=seen,
     )
-    if isinstance(error, Interrupted):
+    if isinstance(failed, Interrupted):
         return replace(outcome, status="timed out", detail=f"{seconds:g}")
-    if error is not None:
-        return replace(outcome, status="raised", raised=describe_error(error, answer))
+    if failed is not None:
+        return replace(outcome, status="raised", raised=describe_error(failed, answer))
     return outcome
 
 
-def _refusal(answer: Any, args: tuple[Any, ...]) -> Outcome | None:
+def _refusal(answer: Any, args: tuple[Any, ...] | Launch) -> Outcome | None:
     if answer is None:
         return Outcome("undefined")
     if not callable(answer):
         return Outcome("not callable", detail=type(answer).__name__)
     if is_empty(answer):
         return Outcome("empty")
+    if isinstance(args, Launch):
+        if not is_kernel(answer):
+            return Outcome("no kernel")
+        args = () if args.driver else (*args.arguments, *args.constants)
+        if not args:
+            return None
     try:
-        signature = inspect.signature(answer)
+        signature = inspect.signature(plain(answer))
     except Exception:  # functions written in C have none, and objects may pretend anything
         return None
     try:
@@ -136,14 +170,10 @@ def _refusal(answer: Any, args: tuple[Any, ...]) -> Outcome | None:
     return None
 
 
-def parameters(signature: inspect.Signature) -> str:
-    """Return the parameters of a signature without their types: "(n_q, n_kv, q_offset=0)"."""
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
-    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
-
-
 def describe_error(error: BaseException, answer: Any) -> Raised:
     """Say what was raised and where in the learner's own code; library frames below it are left out."""
+    while type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
+        error = error.__cause__
     try:
         message = str(error).strip().split("\n")[0][:200]
     except Exception:  # a class of the learner's own, whose text is another error
@@ -157,18 +187,25 @@ def describe_error(error: BaseException, answer: Any) -> Raised:
 
 
 def _is_own(frame: types.FrameType, answer: Any) -> bool:
-    function = getattr(answer, "__wrapped__", answer)
+    function = plain(getattr(answer, "__wrapped__", answer))
     if not hasattr(function, "__globals__"):  # an object of a class that can be called
         function = getattr(type(function), "__call__", None)  # noqa: B004
     return frame.f_globals is getattr(function, "__globals__", None)
 
 
 def _shapes(frame: types.FrameType, source: str) -> dict[str, tuple[int, ...]]:
-    found = {
-        name: tuple(value.shape) for name, value in frame.f_locals.items() if isinstance(value, torch.Tensor)
-    }
+    found = {name: _shape(value) for name, value in frame.f_locals.items() if hasattr(value, "shape")}
     words = set("".join(c if c.isidentifier() or c.isdigit() else " " for c in source).split())
-    return {name: shape for name, shape in found.items() if name in words}
+    return {name: shape for name, shape in found.items() if shape is not None and name in words}
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor of PyTorch, or of Triton, where numbers are tensors too and are left out."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape)
+    if type(value).__module__ != "triton.language.core":
+        return None
+    return tuple(int(getattr(size, "value", size)) for size in value.shape) or None
 
 
 def _changed(answer: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> tuple[str, ...]:

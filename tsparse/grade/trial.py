@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tsparse.grade.exercise import Case, Mistake
+from tsparse.grade.exercise import Case
 from tsparse.grade.running import Outcome
 from tsparse.grade.values import same
 
@@ -28,8 +28,3 @@ class Trial:
     def agrees(self, value: Any) -> bool:
         """Whether another result is the same as the answer's."""
         return same(self.outcome.value, value.to(self.rounded_to) if self.rounded_to else value)
-
-    @property
-    def mistake(self) -> Mistake:
-        """What the sentence of a wrong answer is made from."""
-        return Mistake(self.case, self.outcome.value, self.want, self.outcome.largest)

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from tsparse.grade import protocol
+from tsparse.grade.launches import Launch, read_launched
 from tsparse.grade.running import Outcome, Raised, Status
 
 STARTING = 120.0
@@ -35,8 +36,14 @@ MOST_TEXT = 4000
 KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
 """What answers see of the grader's environment."""
 
-GIVEN = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""No GPU, where memory could not be limited, and one thread, as several sheets may be graded at once."""
+GIVEN = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TRITON_INTERPRET": "1",
+}
+"""No GPU, where memory could not be limited, and one thread, as several sheets may be graded at once. Kernels
+run in the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -220,9 +227,12 @@ class Worker:
         """Execute a cell; `cell` is its id."""
         return self._exchange({"cell": cell, "source": source, "setup": setup}, None)
 
-    def call(self, name: str, args: tuple[Any, ...]) -> Outcome:
-        """Call the function `name` that the cells have defined."""
-        return self._exchange({"call": name}, args)
+    def call(self, name: str, args: tuple[Any, ...] | Launch) -> Outcome:
+        """Call the function `name` that the cells have defined, or launch the kernel of that name."""
+        if not isinstance(args, Launch):
+            return self._exchange({"call": name}, args)
+        asked = {key: value for key, value in vars(args).items() if key != "arguments"}
+        return self._exchange({"call": name, "launch": asked}, args.arguments)
 
     def _exchange(self, request: dict[str, Any], value: Any) -> Outcome:
         if self.failed is not None:
@@ -291,6 +301,7 @@ def read_outcome(header: dict[str, Any], value: Any) -> Outcome:
             calls={clean(name): clean(written) for name, written in header["calls"].items()},
             largest=int(header["largest"]),
             printed=clean(header["printed"], lines=True),
+            launched=None if header.get("launched") is None else read_launched(header["launched"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise protocol.Violation("it has not the form of a reply") from None

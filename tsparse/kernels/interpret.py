@@ -153,15 +153,16 @@ def _watching(
         "create_atomic_cas": lambda pointers, *_: access("atomic", pointers),
     }
     with ExitStack() as undo:
-        _replace(undo, GridExecutor, "_init_args_hst", prepare)
+        replace(undo, GridExecutor, "_init_args_hst", prepare)
         for name, observe in seen.items():
-            _replace(undo, InterpreterBuilder, name, functools.partial(_observed, observe))
+            replace(undo, InterpreterBuilder, name, functools.partial(_observed, observe))
         yield
 
 
-def _replace(
+def replace(
     undo: ExitStack, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
+    """Wrap the method `name` of a class until `undo` is left."""
     original = getattr(owner, name)
     undo.callback(setattr, owner, name, original)
     setattr(owner, name, wrap(original))

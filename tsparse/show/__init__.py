@@ -1,4 +1,4 @@
-"""Pictures of masks, matrices and block layouts, code beside its older version, and one widget.
+"""Pictures of masks, matrices and block layouts, code beside its older version, and a widget.
 
 Most functions return a `Picture`: a small PNG with an alt text, shown as HTML so that screen readers, the
 printed page and GitHub get the text as well. Colours, sizes and fonts live in `style.py`. Pictures are
@@ -10,6 +10,7 @@ from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
+from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
 from tsparse.show.rendering import Picture, picture
 
@@ -21,10 +22,12 @@ __all__ = [
     "comparison",
     "course_map",
     "explore",
+    "launch",
     "layout",
     "mask",
     "masks",
     "matrix",
     "overview",
     "picture",
+    "tiles",
 ]

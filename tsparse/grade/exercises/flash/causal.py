@@ -1,0 +1,145 @@
+"""`flash.causal`: tiles of the future are skipped, not masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
+from tsparse.grade.exercises.flash.forward import BLOCK_M, BLOCK_N, attended, drawn, launch, tiles
+from tsparse.grade.launches import cdiv, kernel_text
+from tsparse.grade.outside import visited
+
+TEXT = kernel_text(Path(__file__).with_name("kernels.py"), "flash_causal")
+
+
+def flash_causal(q: Tensor, k: Tensor, v: Tensor, sm_scale: float) -> tuple[Tensor, Tensor]:
+    """Attention of query i over keys 0 to i, whatever the lengths: out like q, and lse `[Z, n_q]`."""
+    mask = torch.arange(k.shape[1]) <= torch.arange(q.shape[1])[:, None]
+    return attended(q, k, v, sm_scale, mask)
+
+
+def blocks(q: Tensor, k: Tensor, v: Tensor, sm_scale: float) -> Blocks:
+    """Row i of blocks needs the tiles that begin before key (i + 1) * BLOCK_M."""
+    ends = (torch.arange(cdiv(q.shape[1], BLOCK_M)) + 1) * BLOCK_M
+    starts = torch.arange(cdiv(k.shape[1], BLOCK_N)) * BLOCK_N
+    return tiles(starts < ends[:, None], len(q))
+
+
+def cases(rng: Generator) -> list[Case]:
+    """Square, more keys, more queries, ragged; then the cost, a tile of NaN at a time."""
+    square = Case("1 head, 64 queries, 64 keys", drawn(rng, 1, 64, 64))
+    return [
+        square,
+        Case("1 head, 32 queries, 80 keys", drawn(rng, 1, 32, 80)),
+        Case("1 head, 64 queries, 41 keys", drawn(rng, 1, 64, 41)),
+        Case("2 heads, 45 queries, 53 keys", drawn(rng, 2, 45, 53)),
+        Case("one query, 20 keys", drawn(rng, 2, 1, 20), edge=True),
+        Case("scores up to 800", drawn(rng, 1, 40, 40, times=150.0), edge=True),
+        *poisoned_tiles(square, blocks(*square.args)),
+    ]
+
+
+def all_visited(mistake: Mistake) -> str:
+    """How many tiles were visited, of how many that hold a visible key."""
+    assert mistake.launched is not None
+    assert mistake.blocks is not None
+    many, enough = int(visited(mistake.launched, mistake.blocks).sum()), int(mistake.blocks.wanted.sum())
+    return (
+        f"Right values, but you visited {many} tiles; {enough} can hold a visible key. End the loop where "
+        "the "
+        "future begins."
+    )
+
+
+def one_too_many(mistake: Mistake) -> str:
+    """The first row that visited a tile of the future, and that tile."""
+    assert mistake.launched is not None
+    assert mistake.blocks is not None
+    extra = (visited(mistake.launched, mistake.blocks) & ~mistake.blocks.wanted).nonzero()
+    row, tile = extra[0].tolist()
+    return f"Row {row} of blocks visited key tile {tile}, which lies wholly in its future: one tile too many."
+
+
+def past_the_end(mistake: Mistake) -> str:
+    """How many tiles do not exist."""
+    assert mistake.launched is not None
+    assert mistake.blocks is not None
+    assert mistake.blocks.dots is not None
+    more = (mistake.launched.dots - mistake.blocks.dots) // 2
+    return (
+        f"You visited {more} tile{'s' if more > 1 else ''} past the last key: the loop ends at n_kv, or "
+        "before "
+        "it."
+    )
+
+
+def at_the_end(mistake: Mistake) -> str:
+    """Where query 0 stands, and where it was taken to stand."""
+    n_q, n_kv = mistake.case.args[0].shape[1], mistake.case.args[1].shape[1]
+    if n_q == n_kv:
+        raise ValueError("here both rules are one")
+    return f"{n_q} queries and {n_kv} keys: here query 0 stands at key 0; you put it at key {n_kv - n_q}."
+
+
+END = "end = tl.minimum((tl.program_id(0) + 1) * BLOCK_M, n_kv)"
+RULE = "cols[None, :] <= rows[:, None]"
+
+EXERCISE = Exercise(
+    id="flash.causal",
+    title="Causal attention that skips the future",
+    minutes=20,
+    points=15,
+    difficulty="medium",
+    spec=flash_causal,
+    cases=cases,
+    kernel=Kernel(TEXT, launch, blocks),
+    hints=(
+        "Only one step changes, *which blocks*: the last key that a block of queries may see is that of "
+        "its last query.",
+        "The block i ends before query (i + 1) * BLOCK_M, and no key lies past n_kv: the loop ends at the "
+        "smaller of both.",
+        "Tiles on the diagonal hold some future: keep scores only where `cols[None, :] <= rows[:, None]`.",
+    ),
+    wrong=(
+        Wrong("all tiles visited", all_visited, TEXT.but(END, "end = n_kv")),
+        Wrong(
+            "diagonal tiles left out",
+            "BLOCK_M is larger than BLOCK_N: the diagonal crosses two tiles, and you stop after one.",
+            TEXT.but("(tl.program_id(0) + 1) * BLOCK_M", "tl.program_id(0) * BLOCK_M + BLOCK_N"),
+        ),
+        Wrong(
+            "one tile too many",
+            one_too_many,
+            TEXT.but("(tl.program_id(0) + 1) * BLOCK_M", "(tl.program_id(0) + 1) * BLOCK_M + BLOCK_N"),
+        ),
+        Wrong(
+            "own key hidden",
+            "Query 0 sees nothing: a token may see itself, so the rule is `<=`.",
+            TEXT.but(RULE, RULE.replace("<=", "<")),
+        ),
+        Wrong(
+            "upside down",
+            "Queries see what comes after them and not what came before: turn the comparison round.",
+            TEXT.but(RULE, RULE.replace("<=", ">=")),
+        ),
+        Wrong(
+            "diagonal not masked",
+            "Skipping is not enough: on the diagonal a part of a tile is future, so query 0 saw key 1.",
+            TEXT.but(f" & ({RULE})", ""),
+        ),
+        Wrong("bound not cut at n_kv", past_the_end, TEXT.but(END, "end = (tl.program_id(0) + 1) * BLOCK_M")),
+        Wrong(
+            "aligned at the end",
+            at_the_end,
+            TEXT.but(
+                END,
+                "end = tl.minimum((tl.program_id(0) + 1) * BLOCK_M + n_kv - n_q, n_kv)",
+                RULE,
+                "cols[None, :] <= rows[:, None] + n_kv - n_q",
+            ),
+        ),
+    ),
+)

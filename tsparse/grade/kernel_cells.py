@@ -1,0 +1,233 @@
+"""What of a cell is a kernel: its `@triton.jit` functions, the constants beside them, and nothing else.
+
+In the interpreter a kernel is Python, and Python can do what no kernel can: change the interpreter, look at
+the numbers behind a tensor, import. A GPU knows none of that. So for an exercise about kernels only such
+functions of a cell are run, and only if they hold what Triton's language has: then what is counted beside
+them is true.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+MODULES = {"triton": "triton", "triton.language": "tl", "math": "math"}
+"""Modules that a kernel may name, and what this file calls them."""
+
+SUBMODULES = frozenset({"core", "extra", "semantic", "standard", "random", "target_info"})
+
+OF_TRITON = frozenset({"jit", "cdiv", "next_power_of_2"})
+
+OF_TENSORS = frozenset(
+    {
+        *("T", "abs", "advance", "argmax", "argmin", "broadcast_to", "cast", "cdiv", "ceil", "cos", "cumsum"),
+        *(
+            "dtype",
+            "element_ty",
+            "erf",
+            "exp",
+            "exp2",
+            "expand_dims",
+            "flip",
+            "floor",
+            "fma",
+            "gather",
+            "item",
+        ),
+        *("log", "log2", "logical_and", "logical_or", "max", "min", "numel", "permute", "primitive_bitwidth"),
+        *(
+            "ravel",
+            "reduce",
+            "reshape",
+            "rsqrt",
+            "shape",
+            "sigmoid",
+            "sin",
+            "softmax",
+            "sort",
+            "split",
+            "sqrt",
+        ),
+        *("sqrt_rn", "store", "sum", "to", "trans", "value", "view", "xor_sum"),
+    }
+)
+
+BUILTINS = frozenset(
+    {
+        *(
+            "abs",
+            "bool",
+            "divmod",
+            "float",
+            "int",
+            "isinstance",
+            "len",
+            "max",
+            "min",
+            "pow",
+            "print",
+            "range",
+        ),
+        *("round", "sum", "tuple"),
+    }
+)
+
+REFUSED = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.Global,
+    ast.Nonlocal,
+    ast.With,
+    ast.Try,
+    ast.TryStar,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.AsyncFunctionDef,
+    ast.Delete,
+    ast.Raise,
+    ast.Yield,
+    ast.YieldFrom,
+    ast.Await,
+    ast.NamedExpr,
+)
+
+
+class NotAKernel(ValueError):
+    """A line that Triton's language does not have; the message says which, and what to do."""
+
+
+def kernels_of(source: str, known: frozenset[str] = frozenset()) -> str:
+    """The cell with every line blank that is no kernel, constant or import of Triton: lines keep their place.
+
+    `known` are the kernels and constants of other cells.
+
+    Raises:
+        NotAKernel: A kernel holds what only Python can do.
+        SyntaxError: It is not Python at all.
+    """
+    kept: list[ast.stmt] = []
+    modules: dict[str, str] = {}
+    own = set(known)
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found = dict(_modules(node))
+            if found:
+                modules |= found
+                kept.append(node)
+        elif isinstance(node, ast.FunctionDef) and _is_jit(node):
+            own.add(node.name)
+            kept.append(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node):
+            own |= _named(node)
+            kept.append(node)
+    modules = {"tl": "tl", "triton": "triton", "math": "math"} | modules
+    own -= set(modules)
+    for node in kept:
+        if isinstance(node, ast.FunctionDef):
+            _check(node, modules, own)
+    lines = source.splitlines()
+    stays = {line for node in kept for line in range(_first(node), (node.end_lineno or node.lineno) + 1)}
+    return "\n".join(text if number in stays else "" for number, text in enumerate(lines, 1)) + "\n"
+
+
+def names_of(source: str) -> frozenset[str]:
+    """The kernels and constants of a cell."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    kernels = {node.name for node in body if isinstance(node, ast.FunctionDef) and _is_jit(node)}
+    constants = (node for node in body if isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node))
+    return frozenset(kernels.union(*map(_named, constants)))
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """The names that an import gives to modules of a kernel; nothing if it imports anything else."""
+    inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    found = [(alias.asname or alias.name.partition(".")[0], inside + alias.name) for alias in node.names]
+    if all(module in MODULES for _, module in found):
+        for name, module in found:
+            yield name, "triton" if name == "triton" else MODULES[module]
+
+
+def _is_jit(node: ast.FunctionDef) -> bool:
+    """Whether `@triton.jit` is what makes this function a kernel."""
+    return any(ast.unparse(one) == "triton.jit" for one in node.decorator_list)
+
+
+def _is_constant(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Whether a statement gives names to numbers: `BLOCK = 16`, `LOG2E: tl.constexpr = 1.4427`."""
+    plain = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Name, ast.Load)
+    value = node.value
+    if not all(isinstance(target, ast.Name) for target in _targets(node)):
+        return False
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "tl.constexpr" and len(value.args) == 1:
+        value = value.args[0]
+    return value is not None and all(isinstance(part, plain) for part in ast.walk(value))
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _named(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    return {target.id for target in _targets(node) if isinstance(target, ast.Name)}
+
+
+def _first(node: ast.stmt) -> int:
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+
+
+def _check(function: ast.FunctionDef, modules: dict[str, str], own: set[str]) -> None:
+    """Raise `NotAKernel` at the first thing in a function that no kernel may hold."""
+    nodes = list(ast.walk(function))
+    local = {arg.arg for node in nodes if isinstance(node, ast.arguments) for arg in _arguments(node)}
+    local |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    if local & set(modules):
+        raise NotAKernel(
+            f"`{function.name}` uses `{min(local & set(modules))}` as a name of its own: take another."
+        )
+    roots = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        at = f"Line {getattr(node, 'lineno', function.lineno)} of your cell"
+        if isinstance(node, REFUSED) or (isinstance(node, ast.FunctionDef) and node is not function):
+            word = ast.unparse(node).split("\n")[0][:60]
+            raise NotAKernel(f"{at} (`{word}`) is nothing that a kernel can do on a GPU; take it out.")
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            raise NotAKernel(f"{at} assigns to `{ast.unparse(node)}`; a kernel can only assign to names.")
+        if isinstance(node, ast.Attribute) and not _is_of_the_language(node, modules):
+            raise NotAKernel(f"{at} uses `{ast.unparse(node)}`, which a kernel has not on a GPU.")
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            whole_module = node.id in modules and id(node) not in roots
+            if whole_module or node.id not in {*local, *own, *modules, *BUILTINS}:
+                raise NotAKernel(
+                    f"{at} uses `{node.id}`. A kernel knows its arguments, `tl`, constants, and other "
+                    "`@triton.jit` functions of this cell."
+                )
+
+
+def _arguments(node: ast.arguments) -> list[ast.arg]:
+    return [*node.posonlyargs, *node.args, *node.kwonlyargs, *filter(None, (node.vararg, node.kwarg))]
+
+
+def _is_of_the_language(node: ast.Attribute, modules: dict[str, str]) -> bool:
+    """Whether an attribute is one of Triton's language, or of its tensors."""
+    if node.attr.startswith("_"):
+        return False
+    root = node.value
+    module = modules.get(root.id) if isinstance(root, ast.Name) else None
+    if module == "triton":
+        return node.attr in OF_TRITON or node.attr == "language"
+    if module == "tl":
+        return node.attr not in SUBMODULES
+    if module == "math":
+        return True
+    if isinstance(root, ast.Attribute) and _is_module(root, modules):
+        return node.attr not in SUBMODULES and (root.attr != "math" or node.attr in OF_TENSORS)
+    return node.attr in OF_TENSORS
+
+
+def _is_module(node: ast.Attribute, modules: dict[str, str]) -> bool:
+    """Whether an attribute is `triton.language` or `tl.math`."""
+    module = modules.get(node.value.id) if isinstance(node.value, ast.Name) else None
+    return (module, node.attr) in (("triton", "language"), ("tl", "math"))
