@@ -143,7 +143,7 @@ GROUPED_QUERY = Exercise(
         ),
         Wrong(
             "groups averaged",
-            "You average the keys and values of all groups; each group stays as it is.",
+            "You average the groups; each stays as it is.",
             _averaged,
         ),
         Wrong(
