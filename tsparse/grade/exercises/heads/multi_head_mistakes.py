@@ -114,7 +114,7 @@ def _seen(m: Mistake) -> str:
     return f"With and without mask your output is the same; query {first(~m.case.args[3])[0]} sees all."
 
 
-TRANSPOSED = "Linear layers compute x @ W.T. (E x E hides this: the shapes fit.)"
+TRANSPOSED = "Linear layers compute x @ W.T. W is E x E, so x @ W has the right shape too and hides this."
 WRONG_ORDERS = (
     ("order kqv", (1, 0, 2), "q and k are exchanged: the first third is q."),
     ("order qvk", (0, 2, 1), "k and v are exchanged: the second third is k, the last is v."),
