@@ -12,6 +12,7 @@ from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
+from tsparse.show.places import places
 from tsparse.show.rendering import Picture, picture
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "matrix",
     "overview",
     "picture",
+    "places",
     "tiles",
 ]
