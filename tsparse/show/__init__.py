@@ -7,8 +7,9 @@ readable in grey: what colour says is also said by darkness, hatching or a word.
 
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
-from tsparse.show.grids import mask, masks, matrix
+from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.layouts import layout, overview
 from tsparse.show.rendering import Picture, picture
 
@@ -17,10 +18,12 @@ __all__ = [
     "Picture",
     "comparison",
     "course_map",
+    "dials",
     "explore",
     "layout",
     "mask",
     "masks",
+    "matrices",
     "matrix",
     "overview",
     "picture",
