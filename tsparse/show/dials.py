@@ -46,13 +46,15 @@ def draw_dial(axes: Axes, angle: float, label: str) -> None:
     axes.axis("off")
     axes.set_title(label, size=8)
     axes.add_patch(Circle((0, 0), 1, facecolor=style.PAPER, edgecolor=style.EDGE, lw=0.8))
-    axes.plot([0.8, 1], [0, 0], color=style.EDGE, lw=1.5)
-    axes.plot([0, math.cos(angle)], [0, math.sin(angle)], color=style.INK, lw=2.2, solid_capstyle="round")
+    axes.plot([0.8, 1], [0, 0], color=style.EDGE, lw=1.5, ls="-")
+    axes.plot(
+        [0, math.cos(angle)], [0, math.sin(angle)], color=style.INK, lw=2.2, ls="-", solid_capstyle="round"
+    )
 
 
 def draw_curve(axes: Axes, scores: np.ndarray, offset: int) -> None:
     """The scores by offset, one of them marked with a ring."""
-    axes.plot(scores, color=style.INK, lw=1.2)
+    axes.plot(scores, color=style.INK, lw=1.2, ls="-")
     axes.axhline(0, color=style.EDGE, lw=0.6)
     axes.plot([offset], [scores[offset]], marker="o", ms=9, mfc="none", mec=style.WRONG, mew=2.2)
     axes.set(xlabel="offset: position of the query minus position of the key", ylabel="score")
