@@ -28,7 +28,7 @@ def dials(angles: Any, scores: Any, offset: int, title: str, alt: str | None = N
     with style.look():
         figure = plt.figure(figsize=(6.4, 3.4), dpi=style.DPI, layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10.5)
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.5))
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.5))[:, 0]
         for pair, axes in enumerate(np.atleast_1d(above.subplots(1, turned.size))):
             draw_dial(axes, float(turned[pair]), f"pair {pair}")
         draw_curve(below.subplots(), curve, abs(offset))

@@ -37,7 +37,13 @@ def exponents(x: Tensor) -> Tensor:
 
 def turned(x: Tensor, angle: Tensor) -> Tensor:
     """The pairs (i, i + D/2) turned by angles that broadcast to `[B, H, N, D / 2]`."""
-    return joined(x, *turn(*x.chunk(2, -1), angle.cos().to(x), angle.sin().to(x)))
+    return joined(x, *turn(*halves(x), angle.cos().to(x), angle.sin().to(x)))
+
+
+def halves(x: Tensor) -> Halves:
+    """The first and the second half of the channels: what pairs consist of."""
+    first, second = x.chunk(2, -1)
+    return first, second
 
 
 def turn(a: Tensor, b: Tensor, cos: Tensor, sin: Tensor) -> Halves:
@@ -92,7 +98,7 @@ def by_pairs(rule: Callable[[Tensor, Tensor, Tensor, Tensor], Halves]) -> Callab
 
     def answer(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
         angle = angles(x, positions, base)
-        return joined(x, *rule(*x.chunk(2, -1), angle.cos().to(x), angle.sin().to(x)))
+        return joined(x, *rule(*halves(x), angle.cos().to(x), angle.sin().to(x)))
 
     return answer
 
@@ -104,7 +110,7 @@ def neighbours(x: Tensor) -> Tensor:
 
 def interleaved(x: Tensor) -> Tensor:
     """The inverse of `neighbours`."""
-    return torch.stack(x.chunk(2, -1), -1).flatten(-2)
+    return torch.stack(halves(x), -1).flatten(-2)
 
 
 def for_heads(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
@@ -132,7 +138,7 @@ def base_of(mistake: Mistake) -> float:
 def says_lengths(mistake: Mistake) -> str:
     """For results whose pairs have other lengths than before."""
     before, after = (
-        torch.stack(x.chunk(2, -1), -1).norm(dim=-1).flatten() for x in (mistake.case.args[0], mistake.got)
+        torch.stack(halves(x), -1).norm(dim=-1).flatten() for x in (mistake.case.args[0], mistake.got)
     )
     worst = int((after - before).abs().argmax())
     return (
