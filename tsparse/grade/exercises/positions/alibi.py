@@ -156,6 +156,13 @@ ALIBI = Exercise(
             lambda slopes, n_q, n_kv, q_offset=0: alibi(slopes, n_q, n_kv, -q_offset),
         ),
         Wrong(
+            "q_offset added to the penalty",
+            lambda m: (
+                f"You add {offset(m)} to the penalty; `q_offset` belongs to the positions of the queries."
+            ),
+            lambda slopes, n_q, n_kv, q_offset=0: alibi(slopes, n_q, n_kv) + q_offset,
+        ),
+        Wrong(
             "aligned at the end",
             says_end,
             lambda slopes, n_q, n_kv, q_offset=0: alibi(slopes, n_q, n_kv, n_kv - n_q),

@@ -15,45 +15,25 @@ from torch import Tensor
 
 from tsparse.grade.draw import normal, transposed_view
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
+from tsparse.grade.exercises.positions.turns import (
+    angles,
+    by_angles,
+    by_pairs,
+    exponents,
+    for_heads,
+    halves,
+    in_float32,
+    interleaved,
+    neighbours,
+    of_length,
+    quarter,
+    rotary,
+    table,
+    turn,
+    with_both,
+)
 
-Halves = tuple[Tensor, Tensor]
 FAR = 1_000_003
-
-
-def rotary(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
-    """Reference: `x [B, H, N, D]`, pair (i, i + D/2) turned by position * base^(-2i/D); x's dtype."""
-    return turned(x, angles(x, positions, base))
-
-
-def angles(x: Tensor, positions: Tensor, base: float) -> Tensor:
-    """position * base^(-2i/D), float64 `[N, D / 2]`."""
-    return positions[:, None] * base ** (-exponents(x))
-
-
-def exponents(x: Tensor) -> Tensor:
-    """2i/D for each pair, float64 `[D / 2]`."""
-    return torch.arange(0, x.shape[-1], 2, dtype=torch.float64) / x.shape[-1]
-
-
-def turned(x: Tensor, angle: Tensor) -> Tensor:
-    """The pairs (i, i + D/2) turned by angles that broadcast to `[B, H, N, D / 2]`."""
-    return joined(x, *turn(*halves(x), angle.cos().to(x), angle.sin().to(x)))
-
-
-def halves(x: Tensor) -> Halves:
-    """The first and the second half of the channels: what pairs consist of."""
-    first, second = x.chunk(2, -1)
-    return first, second
-
-
-def turn(a: Tensor, b: Tensor, cos: Tensor, sin: Tensor) -> Halves:
-    """The pair (a, b) turned anticlockwise."""
-    return a * cos - b * sin, b * cos + a * sin
-
-
-def joined(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Two halves side by side, in x's dtype."""
-    return torch.cat([first, second], -1).to(x.dtype)
 
 
 def cases(rng: torch.Generator) -> list[Case]:
@@ -86,48 +66,6 @@ def cases(rng: torch.Generator) -> list[Case]:
         Case("positions past a million", (x(1, 2, 3, 8), torch.tensor([FAR, 5, FAR - 1])), edge=True),
         Case("float64", (x(1, 2, 7, 6, dtype=torch.float64), drawn), edge=True),
     ]
-
-
-def by_angles(angle: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """Turned by other angles, of (x, positions as a column `[N, 1]`, base)."""
-    return lambda x, positions, base=10000.0: turned(x, angle(x, positions[:, None], base))
-
-
-def by_pairs(rule: Callable[[Tensor, Tensor, Tensor, Tensor], Halves]) -> Callable[..., Tensor]:
-    """The right angles, and another rule for what becomes of a pair: of (a, b, cos, sin)."""
-
-    def answer(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
-        angle = angles(x, positions, base)
-        return joined(x, *rule(*halves(x), angle.cos().to(x), angle.sin().to(x)))
-
-    return answer
-
-
-def neighbours(x: Tensor) -> Tensor:
-    """The channels 0, 2, 4, ..., 1, 3, 5, ...: neighbours become halves."""
-    return torch.cat([x[..., 0::2], x[..., 1::2]], -1)
-
-
-def interleaved(x: Tensor) -> Tensor:
-    """The inverse of `neighbours`."""
-    return torch.stack(halves(x), -1).flatten(-2)
-
-
-def for_heads(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
-    """Angles `[N, 1, D / 2]`: the second axis from the left of them meets the heads."""
-    return turned(x, angles(x, positions, base)[:, None])
-
-
-def table(x: Tensor, positions: Tensor, base: float) -> Tensor:
-    """Sines and cosines alternating, `[N, D]`."""
-    angle = angles(x, positions, base)
-    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1).to(x)
-
-
-def in_float32(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
-    """Angles and their cosines in float32."""
-    angle = positions[:, None] * base ** -exponents(x).float()
-    return turned(x, angle)
 
 
 def base_of(mistake: Mistake) -> float:
@@ -242,6 +180,36 @@ ROTARY = Exercise(
             "not exchanged",
             says_lengths,
             by_pairs(lambda a, b, cos, sin: (a * cos - a * sin, b * cos + b * sin)),
+        ),
+        Wrong(
+            "second half mixed up",
+            "Your second half is a·cos + b·sin; it is b·cos + a·sin: each number keeps its own cosine.",
+            by_pairs(lambda a, b, cos, sin: (a * cos - b * sin, a * cos + b * sin)),
+        ),
+        Wrong(
+            "cosines for neighbours, turn for halves",
+            "Your cosines stand as for neighbours, each twice in a row, and you turn halves. For halves the "
+            "angles stand twice as a whole: `torch.cat([angle, angle], dim=-1)`.",
+            lambda x, positions, base=10000.0: with_both(
+                x, quarter(x), angles(x, positions, base).repeat_interleave(2, -1)
+            ),
+        ),
+        Wrong(
+            "cosines for halves, turn for neighbours",
+            "Your cosines stand as for halves, and you turn neighbours. Take halves for both: with a and b, "
+            "`torch.cat([-b, a], dim=-1)`.",
+            lambda x, positions, base=10000.0: with_both(
+                x, interleaved(quarter(neighbours(x))), angles(x, positions, base).repeat(1, 2)
+            ),
+        ),
+        Wrong(
+            "tokens taken for channels",
+            lambda m: (
+                f"You divide by {m.case.args[0].shape[2]}, the number of tokens; D is the last axis of x, "
+                f"{m.case.args[0].shape[3]}."
+            ),
+            of_length,
+            raises=True,
         ),
         Wrong(
             "halves exchanged",

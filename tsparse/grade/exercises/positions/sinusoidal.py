@@ -230,6 +230,16 @@ SINUSOIDAL = Exercise(
             of_angles(lambda p, two_i, dim, base: p / base ** (two_i / max(dim - 2, 1))),
         ),
         Wrong(
+            "cosines missing",
+            "Your odd channels are 0: the cosines are missing.",
+            lambda n, dim, base=10000.0: sinusoidal(n, dim, base) * (torch.arange(dim) % 2 == 0),
+        ),
+        Wrong(
+            "sines only",
+            "Channel 1 repeats the sine of channel 0; odd channels are cosines.",
+            lambda n, dim, base=10000.0: angles(n, dim, base).sin().repeat_interleave(2, 1).float(),
+        ),
+        Wrong(
             "channels down",
             lambda m: (
                 f"Rows should be the {m.want.shape[0]} positions and columns the {m.want.shape[1]} channels; "
