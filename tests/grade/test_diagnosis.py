@@ -93,6 +93,15 @@ def test_wrong_values_in_a_wrong_type_get_both_sentences():
 def test_right_values_in_a_wrong_type():
     verdict = judged(DOUBLE, lambda x, times=2: (x * times).float())
     assert verdict.message == "Values are right, the type is float32; the task says float64."
+
+
+def test_right_values_in_a_finer_type_are_no_rounding_error():
+    def third(x: Tensor) -> Tensor:
+        return (x / 3).float()
+
+    exercise = toy(third, Case("three numbers", (numbers(3),)))
+    verdict = judged(exercise, lambda x: x / 3)
+    assert verdict.message == "Values are right, the type is float64; the task says float32."
     assert verdict.mistake == "wrong dtype"
 
 

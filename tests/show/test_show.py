@@ -290,3 +290,42 @@ def test_course_map_says_of_every_lesson_in_the_repository_that_it_is_here() -> 
 def test_course_map_numbers_its_lessons_in_order() -> None:
     names = [name for part in course.PARTS for name in part.lessons]
     assert [int(name[:2]) for name in names] == list(range(30))
+
+
+def test_matrices_share_one_scale_and_say_each_table() -> None:
+    drawn = show.matrices({"small": torch.full((9, 9), 1.0), "large": torch.full((9, 9), 4.0)})
+    assert drawn.alt.startswith("small: 9 rows, 9 columns, values from 1.00 to 1.00")
+    assert "large: 9 rows, 9 columns, values from 4.00 to 4.00" in drawn.alt
+    both_large = show.matrices({"one": torch.full((9, 9), 4.0), "two": torch.full((9, 9), 4.0)})
+    assert 0 < share(drawn, style.INK) < 0.7 * share(both_large, style.INK)
+
+
+def test_matrices_without_a_table_are_refused() -> None:
+    with pytest.raises(ValueError, match="matrices must hold at least one table"):
+        show.matrices({})
+
+
+def test_dials_say_how_far_each_pair_is_turned_and_the_score() -> None:
+    drawn = show.dials([math.pi / 2, math.pi], [1.0, 0.25, -0.5], -2, "Two pairs")
+    assert drawn.alt == (
+        "Two pairs. The pairs are turned by 90°, 180°. Below, the score by offset from 0 to 2: "
+        "at offset -2 it is −0.50."
+    )
+
+
+def test_dials_turn_anticlockwise_from_the_right() -> None:
+    up, down = (pixels(show.dials([angle], [1.0], 0, "One")) for angle in (math.pi / 2, -math.pi / 2))
+    dark = [(image < 90).all(-1)[: image.shape[0] * 2 // 5].nonzero()[0].mean() for image in (up, down)]
+    assert dark[0] < dark[1]
+
+
+@pytest.mark.parametrize(
+    ("angles", "scores", "offset", "message"),
+    [
+        ([], [1.0], 0, "angles must hold one number"),
+        ([0.0], [1.0, 0.5], -2, "reach to offset 2; there are 2"),
+    ],
+)
+def test_dials_that_cannot_be_drawn_are_refused(angles, scores, offset, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        show.dials(angles, scores, offset, "No")

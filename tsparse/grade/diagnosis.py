@@ -181,7 +181,9 @@ def _in_wanted_dtype(trial: Trial) -> Trial:
     if got.is_complex():
         cast = replace(trial, outcome=replace(trial.outcome, value=got.real.to(want.dtype)))
     elif got.is_floating_point() and want.is_floating_point():
-        cast = replace(trial, want=want.to(got.dtype), rounded_to=got.dtype)
+        coarse = max(got.dtype, want.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+        outcome = replace(trial.outcome, value=got.to(coarse))
+        cast = replace(trial, outcome=outcome, want=want.to(coarse), rounded_to=coarse)
     elif want.dtype == torch.bool and got.is_floating_point() and got.isneginf().any():
         cast = replace(trial, outcome=replace(trial.outcome, value=got == 0))  # scores: 0 is True, -inf False
     else:

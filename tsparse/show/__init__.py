@@ -8,8 +8,9 @@ readable in grey: what colour says is also said by darkness, hatching or a word.
 from tsparse.show.changes import Changes, changes
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
-from tsparse.show.grids import mask, masks, matrix
+from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
 from tsparse.show.places import places
@@ -22,11 +23,13 @@ __all__ = [
     "changes",
     "comparison",
     "course_map",
+    "dials",
     "explore",
     "launch",
     "layout",
     "mask",
     "masks",
+    "matrices",
     "matrix",
     "overview",
     "picture",

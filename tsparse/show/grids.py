@@ -79,6 +79,28 @@ def matrix(
     return picture(figure, alt or f"{title}. {words.matrix_in_words(table)}")
 
 
+def matrices(
+    matrices: Mapping[str, Any], alt: str | None = None, names: tuple[str, str] = ("row", "column")
+) -> Picture:
+    """Several tables of numbers side by side, each `[rows, columns]` under its own title, in one scale.
+
+    Colours and numbers are those of `matrix`; `names` say what rows and columns are.
+    """
+    tables = {title: number_table(values) for title, values in matrices.items()}
+    if not tables:
+        raise ValueError("matrices must hold at least one table, as {title: values}; it is empty")
+    every = np.concatenate([table.ravel() for table in tables.values()])[None]
+    sizes = [style.panel_size(table.shape, len(tables)) for table in tables.values()]
+    figure, panels = style.new_figure(sizes, "", panel_titles=True)
+    with style.look():
+        for axes, (title, table) in zip(panels, tables.items(), strict=True):
+            draw_matrix(axes, table, limits=value_limits(every), names=names)
+            axes.set_title(title, weight="bold", loc="left")
+        style.legend(figure, matrix_legend(every))
+    text = " ".join(f"{title}: {words.matrix_in_words(table)}" for title, table in tables.items())
+    return picture(figure, alt or text)
+
+
 def draw_mask(
     axes: Axes,
     table: np.ndarray,
