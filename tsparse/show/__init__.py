@@ -10,6 +10,9 @@ from tsparse.show.course import course_map
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.layouts import layout, overview
+from tsparse.show.paths import reach
+from tsparse.show.portrait import portraits
+from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
 
 __all__ = [
@@ -24,4 +27,7 @@ __all__ = [
     "matrix",
     "overview",
     "picture",
+    "portraits",
+    "poster",
+    "reach",
 ]
