@@ -167,6 +167,13 @@ BIGBIRD = Exercise(
         ),
         Wrong("window one too wide", says_window, lambda n, radius, g, r: bigbird(n, radius + 1, g, r)),
         Wrong(
+            "window looks back only",
+            lambda m: "A window of an encoder looks both ways; query {} should see key {}.".format(
+                *hidden(m)
+            ),
+            lambda n, radius, g, r: bigbird(n, -1, g, r) | near(n, radius).tril(),
+        ),
+        Wrong(
             "no neighbours",
             lambda m: "Query {} does not see its neighbour {}.".format(*hidden(m)),
             lambda n, radius, g, r: bigbird(n, -1, g, r),

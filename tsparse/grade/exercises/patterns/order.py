@@ -107,6 +107,11 @@ STRIDED_ORDER = Exercise(
         ),
         Wrong("groups reversed", says_group, lambda n, stride: torch.cat(groups(n, stride)[::-1])),
         Wrong(
+            "remainder 0 last",
+            says_group,
+            lambda n, stride: torch.cat([*groups(n, stride)[1:], groups(n, stride)[0]]),
+        ),
+        Wrong(
             "all reversed",
             "Your order is the right one from the end to the beginning.",
             lambda n, stride: strided_order(n, stride).flip(0),

@@ -202,6 +202,16 @@ def says_too_few(mistake: Mistake) -> str:
     return f"Query {query} does not see key {key}. {places} seen by all later queries."
 
 
+def says_early(mistake: Mistake) -> str:
+    """For summaries one place too early."""
+    query, key = shown(mistake)
+    _, stride, width = mistake.case.args
+    return (
+        f"Query {query} sees key {key} and not key {hidden(mistake)[1]}: places of a chunk are counted from "
+        f"0, so the last {width} of {stride} begin at {stride - width}."
+    )
+
+
 def says_first(mistake: Mistake) -> str:
     """For summaries at the wrong end."""
     query, key = shown(mistake)
@@ -264,6 +274,11 @@ FIXED = Exercise(
             lambda n, s, w: causal(n) & (own_chunk(n, s) | summary(n, s, w - 1)),
         ),
         Wrong(
+            "places counted from 1",
+            says_early,
+            lambda n, s, w: causal(n) & (own_chunk(n, s) | ((keys(n) + 1) % s >= s - w)),
+        ),
+        Wrong(
             "width ignored",
             says_too_few,
             lambda n, s, w: fixed(n, s, 1),
@@ -296,6 +311,14 @@ FIXED = Exercise(
             "window for chunk",
             says_sliding,
             lambda n, s, w: causal(n) & ((distance(n, n) < s) | summary(n, s, w)),
+        ),
+        Wrong(
+            "strides for summaries",
+            lambda m: (
+                "Query {} sees key {}, which is {} before it: summaries are the ends of the chunks, the same "
+                "for every query.".format(*shown(m), shown(m)[0] - shown(m)[1])
+            ),
+            lambda n, s, w: causal(n) & (own_chunk(n, s) | (distance(n, n) % s == 0)),
         ),
         Wrong(
             "only the chunk before",
