@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.show.test_show import share
+from tests.show.test_show import pixels, share
 from tsparse import Causal, Columns, Fixed, Global, PerHead, SlidingWindow, Strided, show
 from tsparse.grade.exercises.patterns.reach import reach as reference
 from tsparse.runs import EMPTY, FULL, PARTIAL
@@ -44,6 +44,17 @@ def test_reach_draws_more_ink_where_more_is_reached() -> None:
     few = show.reach([SlidingWindow(1).mask(16)] * 2, title="Reach")
     many = show.reach([Causal().mask(16)] * 2, title="Reach")
     assert share(many, style.INK) > 1.5 * share(few, style.INK)
+
+
+def test_tokens_that_reach_are_dark_dots_and_the_others_are_light() -> None:
+    nothing = torch.zeros(4, 4, dtype=torch.bool)
+    one, six = (show.reach([nothing] * layers, title="Alone") for layers in (1, 6))
+    assert ink(six) - ink(one) > 2 * 5 * 50  # five more rows, one dark dot in each
+
+
+def ink(drawn: show.Picture) -> int:
+    """How many pixels are as dark as ink."""
+    return int((np.abs(pixels(drawn) - style.rgb(style.INK) * 255).max(axis=-1) <= 6).sum())
 
 
 def test_token_keeps_its_own_where_the_mask_hides_it() -> None:
@@ -85,7 +96,9 @@ def test_counted_pairs_of_a_strided_pattern_are_n_roots_of_n() -> None:
 
 def test_counted_pairs_of_heads_are_their_mean() -> None:
     heads = PerHead([Causal(), Strided(300) & Causal()])
-    assert portrait.counted(heads, 256)[0] == round((256 * 257 / 2 + 256) / 2)
+    seen, computed = portrait.counted(heads, 256)
+    assert seen == round((256 * 257 / 2 + 256) / 2)
+    assert computed == (10 + 4) / 2 * 64 * 64
 
 
 def test_portraits_tell_all_four_views_of_every_pattern() -> None:
@@ -118,6 +131,14 @@ def test_poster_says_mask_blocks_reach_cost_and_what_is_kept() -> None:
 
 def test_poster_without_weights_is_silent_about_what_is_kept() -> None:
     assert "keeps" not in show.poster(SlidingWindow(4), "Near").alt
+
+
+def test_poster_of_heads_says_that_any_of_them_sees_what_is_drawn() -> None:
+    heads = PerHead([SlidingWindow(2), Columns(6)])
+    said = show.poster(heads, "Two heads").alt
+    seen = heads.mask(48)[0].any(0)
+    assert f"{int(seen.sum())} of {48 * 48} pairs visible" in said
+    assert "Mask, any head: 48 queries" in said
 
 
 def test_kept_share_of_each_head_is_by_its_own_mask() -> None:

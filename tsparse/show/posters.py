@@ -36,7 +36,8 @@ def poster(
         figure.text(0.045, 0.975, name, size=20, weight="bold", va="top", color=style.INK)
         figure.text(0.045, 0.937, rule, size=9.5, va="top", family="DejaVu Sans Mono")
         row = portrait.row_of_panels(figure, (3.2, 3.2), (LEFT, 5.45, 3.2), GAP)
-        said = [f"Poster of {name}, {pattern!r}.", draw_mask_and_blocks(row, mask)]
+        title = "Mask, any head" if pattern.heads > 1 else "Mask"
+        said = [f"Poster of {name}, {pattern!r}.", draw_mask_and_blocks(row, mask, title)]
         row = portrait.row_of_panels(figure, (7.25,), (LEFT, 3.4, 1.25), GAP)
         said.append(draw_layers(row[0], mask, layers))
         widths = (6.2,) if masses is None else (2.5, 3.6)
@@ -54,16 +55,16 @@ def headline(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", weight="bold")
 
 
-def draw_mask_and_blocks(panels: list[Axes], mask: np.ndarray) -> str:
+def draw_mask_and_blocks(panels: list[Axes], mask: np.ndarray, title: str) -> str:
     """Draw the mask and its blocks; both in words."""
     kinds = portrait.block_kinds(mask, BLOCK)
     listed, full = int((kinds != EMPTY).sum()), int((kinds == FULL).sum())
     grids.draw_mask(panels[0], mask)
-    headline(panels[0], f"Mask: {mask.mean():.0%} of all pairs")
+    headline(panels[0], f"{title}: {mask.mean():.0%} of all pairs")
     portrait.draw_kinds(panels[1], kinds)
     headline(panels[1], f"Blocks: {listed} of {kinds.size} are computed")
     return (
-        f"Mask: {words.mask_in_words(mask)} In blocks of {BLOCK}, {listed} of {kinds.size} are computed, "
+        f"{title}: {words.mask_in_words(mask)} In blocks of {BLOCK}, {listed} of {kinds.size} are computed, "
         f"{full} of them full."
     )
 
