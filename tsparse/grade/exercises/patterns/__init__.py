@@ -4,8 +4,9 @@ All masks are square: as many keys as queries, positions from 0. True = may atte
 """
 
 from tsparse.grade.exercises.patterns.bigbird import BIGBIRD
+from tsparse.grade.exercises.patterns.fixed import FIXED
 from tsparse.grade.exercises.patterns.order import STRIDED_ORDER
 from tsparse.grade.exercises.patterns.reach import REACH
-from tsparse.grade.exercises.patterns.sparse_transformer import FIXED, STRIDED
+from tsparse.grade.exercises.patterns.strided import STRIDED
 
 EXERCISES = (STRIDED, FIXED, BIGBIRD, REACH, STRIDED_ORDER)
