@@ -13,7 +13,10 @@ from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
+from tsparse.show.paths import reach
 from tsparse.show.places import places
+from tsparse.show.portrait import portraits
+from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
 
 __all__ = [
@@ -34,5 +37,8 @@ __all__ = [
     "overview",
     "picture",
     "places",
+    "portraits",
+    "poster",
+    "reach",
     "tiles",
 ]

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -26,6 +27,12 @@ class Picture:
     def __repr__(self) -> str:
         """The picture in words."""
         return self.alt
+
+    def save(self, path: str | Path) -> Path:
+        """Write the PNG to a file, to keep or to print; the path that was written."""
+        path = Path(path)
+        path.write_bytes(self.png)
+        return path
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode()
