@@ -1,4 +1,4 @@
-"""Pictures of masks, matrices and block layouts, and one widget.
+"""Pictures of masks, matrices, block layouts and rooflines, and one widget.
 
 Every function returns a `Picture`: a small PNG with an alt text, shown as HTML so that screen readers, the
 printed page and GitHub get the text as well. Colours, sizes and fonts live in `style.py`. Pictures are
@@ -11,6 +11,7 @@ from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.layouts import layout, overview
 from tsparse.show.rendering import Picture, picture
+from tsparse.show.roofline import roofline
 
 __all__ = [
     "Explorer",
@@ -24,4 +25,5 @@ __all__ = [
     "matrix",
     "overview",
     "picture",
+    "roofline",
 ]
