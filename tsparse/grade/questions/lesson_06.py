@@ -11,11 +11,11 @@ QUESTIONS = (
         ),
         options=("[5, 5]", "[5, 9]", "[9, 5]", "[9, 9]"),
         right=1,
-        why="The 5 written tokens ask, the 9 input tokens are asked: a row for each query, a column for each key.",
+        why="The 5 written tokens ask, the 9 input tokens are asked: rows are queries, columns keys.",
     ),
     Question(
         id="06.recall.heads",
-        text="Width 512 in 8 heads, N tokens. How many N x N tables of scores does one layer compute for a text?",
+        text="Width 512 in 8 heads, N tokens. How many N x N tables of scores does a layer compute?",
         options=("1", "8", "64", "512"),
         right=1,
         why="Each head has its own queries and keys, of 64 channels each, and so its own table.",
@@ -42,14 +42,14 @@ QUESTIONS = (
     Question(
         id="06.first_wall",
         text=(
-            "You make N longer and longer, with the three lines. What comes first on your machine: an hour of "
-            "waiting for one call, or the end of its memory?"
+            "You make N longer and longer, with the three lines. What comes first on your machine: an hour "
+            "of waiting for one call, or the end of its memory?"
         ),
         options=("The hour", "The end of memory", "Both at about the same length"),
         right=1,
         why=(
-            "Operations and memory both grow with N². But a processor writes thousands of millions of numbers "
-            "a second, and fills any memory long before an hour is over."
+            "Operations and memory both grow with N². But a processor writes thousands of millions of "
+            "numbers a second, and fills any memory long before an hour is over."
         ),
     ),
     Question(
@@ -67,11 +67,11 @@ QUESTIONS = (
         text="Which of these does fused attention *not* move between memory and processor?",
         options=("q", "k and v", "the scores", "the output"),
         right=2,
-        why="Scores live on the chip while they are needed, a tile at a time, and are never written to memory.",
+        why="Scores live on the chip while they are needed, a tile at a time, and are never written out.",
     ),
     Question(
         id="06.judge.longest",
-        text="2 n² + 4 n dim elements fit for n = 100 and not for n = 101. Which line gives 100 for any size?",
+        text="Which line gives the largest whole n with n² + 2 n dim <= room, for numbers of any size?",
         options=(
             "round(math.sqrt(room + dim**2) - dim)",
             "math.isqrt(room + dim**2) - dim",
@@ -80,7 +80,7 @@ QUESTIONS = (
         ),
         right=1,
         why=(
-            "With room for n² + 2 n dim, (n + dim)² may be at most room + dim². A float has 53 binary digits "
+            "The condition is (n + dim)² <= room + dim². A float has 53 binary digits "
             "and rounds larger numbers; isqrt does not, and never rounds up."
         ),
     ),
