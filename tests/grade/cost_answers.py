@@ -53,7 +53,7 @@ def multiplications_only(n_q, n_kv, heads, dim, batch=1, causal=False):
     return rows_one_by_one(n_q, n_kv, heads, dim, batch, causal) // 2
 
 
-@wrong(FLOPS)
+@wrong(FLOPS, "a quarter")
 def a_quarter(n_q, n_kv, heads, dim, batch=1, causal=False):
     return rows_one_by_one(n_q, n_kv, heads, dim, batch, causal) // 4
 
@@ -94,7 +94,7 @@ def tensor_result(n_q, n_kv, heads, dim, batch=1, causal=False):
     return torch.tensor(rows_one_by_one(n_q, n_kv, heads, dim, batch, causal))
 
 
-@wrong(FLOPS)
+@wrong(FLOPS, "heads twice")
 def heads_squared(n_q, n_kv, heads, dim, batch=1, causal=False):
     return rows_one_by_one(n_q, n_kv, heads, dim, batch, causal) * heads
 
@@ -110,7 +110,7 @@ def triangle_of_queries(n_q, n_kv, heads, dim, batch=1, causal=False):
     return 4 * ((n_q * n_q + n_q) // 2 if causal else n_q * n_kv) * heads * dim * batch
 
 
-@wrong(FLOPS)
+@wrong(FLOPS, "triangle of keys")
 def triangle_of_keys(n_q, n_kv, heads, dim, batch=1, causal=False):
     return 4 * (n_kv * (n_kv + 1) // 2 if causal else n_q * n_kv) * heads * dim * batch
 
@@ -157,7 +157,7 @@ def held_not_moved(n, heads, dim, itemsize, fused):
     return (4 * n * dim + (0 if fused else 2 * n * n)) * heads * itemsize
 
 
-@wrong(BYTES)
+@wrong(BYTES, "scale moved too")
 def six_crossings(n, heads, dim, itemsize, fused):
     return (4 * n * dim + (0 if fused else 6 * n * n)) * heads * itemsize
 
@@ -177,7 +177,7 @@ def reads_only(n, heads, dim, itemsize, fused):
     return (3 * n * dim + (0 if fused else 4 * n * n)) * heads * itemsize
 
 
-@wrong(BYTES)
+@wrong(BYTES, "tables only")
 def tables_instead(n, heads, dim, itemsize, fused):
     return (4 * n * dim if fused else 4 * n * n) * heads * itemsize
 
@@ -192,7 +192,7 @@ def heads_on_the_tables_only(n, heads, dim, itemsize, fused):
     return 4 * n * dim * itemsize + (0 if fused else 4 * n * n * itemsize * heads)
 
 
-@wrong(BYTES)
+@wrong(BYTES, "itemsize ignored")
 def always_four_bytes(n, heads, dim, itemsize, fused):
     return factored(n, heads, dim, 4, fused)
 
@@ -236,18 +236,18 @@ def float_root_then_corrected(memory, heads, dim, itemsize=4, batch=1):
     return n
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "float root")
 def divided_as_floats(memory, heads, dim, itemsize=4, batch=1):
     room = memory / (2 * heads * itemsize * batch)
     return math.floor(math.sqrt(room + dim * dim) - dim)
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "float root")
 def half_power(memory, heads, dim, itemsize=4, batch=1):
     return int((memory // (2 * heads * itemsize * batch) + dim * dim) ** 0.5 - dim)
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "rounded up")
 def rounded(memory, heads, dim, itemsize=4, batch=1):
     return round(math.sqrt(memory / (2 * heads * itemsize * batch) + dim * dim) - dim)
 
@@ -263,12 +263,12 @@ def quadratic_formula_of_one_table(memory, heads, dim, itemsize=4, batch=1):
     return (math.isqrt(16 * dim * dim + 4 * room) - 4 * dim) // 2
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "dim not squared")
 def dim_not_squared(memory, heads, dim, itemsize=4, batch=1):
     return math.isqrt(memory // (2 * heads * itemsize * batch) + dim) - dim
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "dim not taken away")
 def dim_not_taken_away(memory, heads, dim, itemsize=4, batch=1):
     return math.isqrt(memory // (2 * heads * itemsize * batch) + dim * dim)
 
@@ -293,7 +293,7 @@ def held_at_half(memory, heads, dim, itemsize=4, batch=1):
     return halving(memory // 2, heads, dim, itemsize, batch)
 
 
-@wrong(LONGEST)
+@wrong(LONGEST, "at least one")
 def at_least_one(memory, heads, dim, itemsize=4, batch=1):
     return max(1, halving(memory, heads, dim, itemsize, batch))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Generator
 
@@ -52,7 +53,7 @@ def by_pairs(pairs: Callable[[int, int], int]) -> Callable[..., int]:
     return answer
 
 
-def half(*args: int) -> int:
+def half(*args: Any) -> int:
     """One matmul, or a multiply-add counted as one operation."""
     return attention_flops(*args) // 2
 
@@ -113,6 +114,12 @@ def says_triangle(mistake: Mistake) -> str:
     )
 
 
+def says_no_more_rows(mistake: Mistake) -> str:
+    """For a triangle with a row for each key."""
+    n_q, n_kv = mistake.case.args[:2]
+    return f"A triangle of {n_kv} rows is too high: there are {n_q} queries, and row i sees i + 1 keys."
+
+
 def says_end(mistake: Mistake) -> str:
     """For queries that stand last."""
     n_q, n_kv = mistake.case.args[:2]
@@ -144,11 +151,21 @@ ATTENTION_FLOPS = Exercise(
         "over the rows, with a sum or with a triangle and the rectangle below it.",
     ),
     wrong=(
+        Wrong(
+            "a quarter",
+            "A quarter: two matrix products, each with a multiplication and an addition for every number.",
+            lambda *args: attention_flops(*args) // 4,
+        ),
         Wrong("half", "Half: there are two matrix products, and a multiply-add is 2 operations.", half),
         Wrong(
             "heads forgotten",
             lambda m: f"That is one head; there are {m.case.args[2]}.",
             heads_forgotten,
+        ),
+        Wrong(
+            "heads twice",
+            lambda m: f"You multiply by the {m.case.args[2]} heads twice: `dim` is the size of one head.",
+            lambda n_q, n_kv, heads, *rest: attention_flops(n_q, n_kv, heads * heads, *rest),
         ),
         Wrong(
             "dim / heads",
@@ -180,6 +197,7 @@ ATTENTION_FLOPS = Exercise(
             by_pairs(lambda n_q, n_kv: visible(n_q - 1, n_kv, True)),
         ),
         Wrong("triangle too large", says_triangle, by_pairs(lambda n_q, n_kv: n_q * (n_q + 1) // 2)),
+        Wrong("triangle of keys", says_no_more_rows, by_pairs(lambda n_q, n_kv: n_kv * (n_kv + 1) // 2)),
         Wrong("aligned at the end", says_end, by_pairs(aligned_at_the_end)),
     ),
 )

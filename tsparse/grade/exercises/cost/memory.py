@@ -27,33 +27,33 @@ def needed(n: int, heads: int, dim: int, itemsize: int = 4, batch: int = 1) -> i
 
 def longest_cases(rng: Generator) -> list[Case]:
     """Round sizes, then memory that is just enough and one byte less, small and very large."""
-    n, dim, heads = integer(rng, 40, 60), integer(rng, 5, 11), integer(rng, 2, 4)
+    n, dim, heads = integer(rng, 40, 60), integer(rng, 15, 31), 2 * integer(rng, 1, 3) + 1
     large = 3_000_000_000 + integer(rng, 0, 1_000_000)
     return [
-        Case("1 MB, one head of 8", (1_000_000, 1, 8)),
+        Case("1 MB, one head of 64", (1_000_000, 1, 64)),
         Case(f"1 MB, {heads} heads of {dim}", (1_000_000, heads, dim)),
-        Case("1 MB in float16", (1_000_000, heads, dim, 2)),
+        Case("1 MB in float64", (1_000_000, heads, dim, 8)),
         Case("1 MB for a batch of 3", (1_000_000, heads, dim, 4, 3)),
-        Case("16 GiB, 32 heads of 128, float16", (16 * 2**30, 32, 128, 2, 1)),
+        Case("16 GiB, 32 heads of 128", (16 * 2**30, 32, 128)),
         Case(f"just enough for {n} tokens", (needed(n, heads, dim), heads, dim)),
         Case(f"one byte less than {n} tokens need", (needed(n, heads, dim) - 1, heads, dim)),
+        Case("no memory", (0, heads, dim), edge=True),
         Case("just enough for one token", (needed(1, heads, dim), heads, dim), edge=True),
         Case("one byte less than one token needs", (needed(1, heads, dim) - 1, heads, dim), edge=True),
-        Case("no memory", (0, heads, dim), edge=True),
         Case(
             "one byte less than 3 thousand million tokens need",
             (needed(large, 1, dim) - 1, 1, dim),
             edge=True,
         ),
-        Case("2^68 bytes", (2**68, 2, 64, 2), edge=True),
+        Case("2^68 bytes", (2**68, 2, 64), edge=True),
     ]
 
 
-def by_root(root: Callable[[int], int]) -> Callable[..., int]:
-    """The reference with another root."""
+def by_square(solve: Callable[[int, int], int]) -> Callable[..., int]:
+    """The reference with another solution of n² + 2 dim n <= room, `solve(room, dim)`."""
 
     def answer(memory: int, heads: int, dim: int, itemsize: int = 4, batch: int = 1) -> int:
-        return max(0, root(memory // (2 * heads * itemsize * batch) + dim * dim) - dim)
+        return max(0, solve(memory // (2 * heads * itemsize * batch), dim))
 
     return answer
 
@@ -175,12 +175,33 @@ LONGEST_SEQUENCE = Exercise(
             lambda m: f"Right for a batch of 1; here {m.case.args[4]} texts share the memory.",
             batch_forgotten,
         ),
-        Wrong("rounded up", says_too_long, by_root(rounded_up)),
+        Wrong("rounded up", says_too_long, by_square(lambda room, dim: rounded_up(room + dim * dim) - dim)),
+        Wrong(
+            "dim not taken away",
+            lambda m: f"The root is n + dim, not n: take the {m.case.args[2]} away at the end.",
+            by_square(lambda room, dim: math.isqrt(room + dim * dim)),
+        ),
+        Wrong(
+            "dim not squared",
+            lambda m: (
+                f"To complete the square, add dim² = {m.case.args[2] ** 2} on both sides; you add "
+                f"{m.case.args[2]}."
+            ),
+            by_square(lambda room, dim: math.isqrt(room + dim) - dim),
+        ),
+        Wrong(
+            "at least one",
+            lambda m: (
+                f"Not one token fits: it needs {needed(1, *m.case.args[1:])} bytes and there are "
+                f"{m.case.args[0]}. The answer is 0."
+            ),
+            lambda *args: max(1, longest_sequence(*args)),
+        ),
         Wrong(
             "less, not at most",
             "Memory that is just enough is enough: the sum may equal `memory`.",
             one_short,
         ),
-        Wrong("float root", says_float, by_root(lambda square: int(math.sqrt(square)))),
+        Wrong("float root", says_float, by_square(lambda room, dim: int(math.sqrt(room + dim * dim)) - dim)),
     ),
 )

@@ -24,7 +24,7 @@ def traffic(n: int, heads: int, dim: int, itemsize: int, vectors: int, tables: i
 
 def bytes_cases(rng: Generator) -> list[Case]:
     """Fused before unfused, one head before several, other itemsizes; no two numbers alike."""
-    n, dim, heads = integer(rng, 20, 30), integer(rng, 5, 11), integer(rng, 2, 4)
+    n, dim, heads = integer(rng, 20, 30), integer(rng, 5, 11), 2 * integer(rng, 1, 3) + 1
     return [
         Case("fused, one head, float32", (10, 1, 3, 4, True)),
         Case(f"fused, {heads} heads, float16", (n, heads, dim, 2, True)),
@@ -49,6 +49,16 @@ def counting(vectors: int, tables: int) -> Callable[..., int]:
 def elements(n: int, heads: int, dim: int, itemsize: int, fused: bool) -> int:
     """Not multiplied by the bytes of an element."""
     return attention_bytes(n, heads, dim, 1, fused)
+
+
+def always_float32(n: int, heads: int, dim: int, itemsize: int, fused: bool) -> int:
+    """`itemsize` ignored."""
+    return attention_bytes(n, heads, dim, 4, fused)
+
+
+def tables_only(n: int, heads: int, dim: int, itemsize: int, fused: bool) -> int:
+    """Unfused, nothing but the tables."""
+    return traffic(n, heads, dim, itemsize, 4, 0) if fused else traffic(n, heads, dim, itemsize, 0, 4)
 
 
 def one_table(n: int, heads: int, dim: int, itemsize: int, fused: bool) -> int:
@@ -127,6 +137,16 @@ ATTENTION_BYTES = Exercise(
     wrong=(
         Wrong("elements", says_elements, elements),
         Wrong(
+            "itemsize ignored",
+            lambda m: f"You take 4 bytes for each element; a {TYPES[m.case.args[3]]} has {m.case.args[3]}.",
+            always_float32,
+        ),
+        Wrong(
+            "tables only",
+            "Besides the tables, q, k, v and the output cross memory in unfused attention too.",
+            tables_only,
+        ),
+        Wrong(
             "output forgotten",
             "Three tensors of n x dim are read and one is written: the result crosses memory too.",
             counting(3, 4),
@@ -142,6 +162,11 @@ ATTENTION_BYTES = Exercise(
             "fused and unfused exchanged",
             "You exchanged the two: `fused=True` is the one that moves no table.",
             exchanged,
+        ),
+        Wrong(
+            "scale moved too",
+            "You count six crossings; the scale is applied while the scores are written, so four are left.",
+            counting(4, 6),
         ),
         Wrong("matrix once", says_tables, counting(4, 1)),
         Wrong("never read", says_tables, counting(4, 2)),
