@@ -49,7 +49,7 @@ QUESTIONS = (
         right=1,
         why=(
             "Operations and memory both grow with N². But a processor writes thousands of millions of "
-            "numbers a second, and fills any memory long before an hour is over."
+            "bytes a second, and fills a laptop's memory in seconds."
         ),
     ),
     Question(
@@ -71,17 +71,12 @@ QUESTIONS = (
     ),
     Question(
         id="06.judge.longest",
-        text="Which line gives the largest whole n with n² + 2 n dim <= room, for numbers of any size?",
-        options=(
-            "round(math.sqrt(room + dim**2) - dim)",
-            "math.isqrt(room + dim**2) - dim",
-            "int((room + dim**2) ** 0.5) - dim",
-            "math.isqrt(room) - dim",
-        ),
+        text="x = 2**60 - 1. What is int(math.sqrt(x))?",
+        options=("2**30 - 1", "2**30", "An error", "2**30 - 2"),
         right=1,
         why=(
-            "The condition is (n + dim)² <= room + dim². A float has 53 binary digits "
-            "and rounds larger numbers; isqrt does not, and never rounds up."
+            "One too many: 2**30 squared is more than x. A float keeps 53 binary digits and rounds x up to "
+            "2**60. math.isqrt(x) stays whole and gives 2**30 - 1."
         ),
     ),
 )
