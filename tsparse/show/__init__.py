@@ -18,6 +18,7 @@ from tsparse.show.places import places
 from tsparse.show.portrait import portraits
 from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
+from tsparse.show.roofline import roofline
 
 __all__ = [
     "Changes",
@@ -40,5 +41,6 @@ __all__ = [
     "portraits",
     "poster",
     "reach",
+    "roofline",
     "tiles",
 ]
