@@ -18,13 +18,19 @@ from torch.utils._pytree import tree_leaves
 NO_SOFTMAX = frozenset({"aten._softmax", "aten._log_softmax", "aten.logsumexp"})
 """To write a softmax is the exercise."""
 
-NO_ATTENTION = frozenset(
+NO_MULTI_HEAD = frozenset(
     {
-        "torch.nn.functional.scaled_dot_product_attention",
         "torch.nn.functional.multi_head_attention_forward",
-        "torch.ops.higher_order.flex_attention",
         "torch._native_multi_head_attention",
         "torch._transformer_encoder_layer_fwd",
+    }
+)
+"""To put the heads together is the exercise: no `nn.MultiheadAttention`, no `nn.Transformer*`."""
+
+NO_ATTENTION = NO_MULTI_HEAD | frozenset(
+    {
+        "torch.nn.functional.scaled_dot_product_attention",
+        "torch.ops.higher_order.flex_attention",
         "aten._scaled_dot_product_flash_attention_for_cpu",
         "aten._scaled_dot_product_flash_attention",
         "aten._scaled_dot_product_efficient_attention",

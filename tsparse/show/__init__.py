@@ -10,6 +10,7 @@ from tsparse.show.course import course_map
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.layouts import layout, overview
+from tsparse.show.places import places
 from tsparse.show.rendering import Picture, picture
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "matrix",
     "overview",
     "picture",
+    "places",
 ]
