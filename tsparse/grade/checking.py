@@ -140,8 +140,12 @@ def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
 def _try(exercise: Exercise, run: Run, rng: torch.Generator) -> Iterator[Trial]:
     """Run the answer on one draw of cases; the first that does not end is the last."""
     for case in exercise.cases(rng):
+        counted = exercise.calls or (lambda case: 0)
+        before = counted(case)
         want = exercise.spec(*copy(case.args))
+        needed = counted(case) - before
         outcome = run(case.args)
+        outcome = replace(outcome, extra_calls=counted(case) - before - 2 * needed)
         yield Trial(case, outcome, want, _fault(exercise, case, outcome, want))
         if outcome.status in ("timed out", "stopped"):
             return
@@ -158,6 +162,8 @@ def _fault(exercise: Exercise, case: Case, outcome: Outcome, want: Any) -> str |
         return "input changed"
     if exercise.largest is not None and outcome.largest > exercise.largest(case):
         return "too large"
+    if outcome.extra_calls > 0:
+        return "too many calls"
     return None
 
 
@@ -170,9 +176,9 @@ def _again(first: Trial, run: Run) -> Trial:
 
 def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     shares = {"values": 60, "edge cases": 20, "cost": 20}
-    if exercise.largest is None:
+    if exercise.largest is None and exercise.calls is None:
         shares = {"values": 70, "edge cases": 30}
-    wrong = [trial for trial in failing if trial.fault != "too large"]
+    wrong = [trial for trial in failing if trial.fault not in _COSTS]
     values = bool(trials) and all(trial.case.edge and trial.fault not in _ALWAYS_COUNTS for trial in wrong)
     right = {
         "values": values,
@@ -185,6 +191,7 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     )
 
 
+_COSTS = ("too large", "too many calls")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ", "timed out", "stopped")
 _BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments")
 

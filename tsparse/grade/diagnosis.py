@@ -5,6 +5,7 @@ The simplest failing case is asked first: an answer with two mistakes often show
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -185,6 +186,16 @@ def _too_large(exercise: Exercise, trial: Trial) -> str:
     )
 
 
+def _too_many_calls(exercise: Exercise, trial: Trial) -> str:
+    names = inspect.signature(exercise.spec).parameters
+    given = next(name for name, value in zip(names, trial.case.args, strict=False) if callable(value))
+    extra = trial.outcome.extra_calls
+    return (
+        f"Right values, but on “{trial.case.name}” you called `{given}` {extra} time{'s' * (extra > 1)} more "
+        "than needed."
+    )
+
+
 _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "forbidden call": _forbidden,
     "timed out": _timed_out,
@@ -192,4 +203,5 @@ _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "input changed": _input_changed,
     "two calls differ": _two_calls,
     "too large": _too_large,
+    "too many calls": _too_many_calls,
 }

@@ -73,5 +73,8 @@ class Exercise:
     wrong: tuple[Wrong, ...]
     forbidden: frozenset[str] = frozenset()
     largest: Callable[[Case], int] | None = None
+    calls: Callable[[Case], int] | None = None
+    """How often the callable among a case's arguments has been called so far; an answer may call it as often
+    as `spec` does (None: not judged)."""
     row_sums: bool = False
     """True where every row of the result must sum to 1 or, if it may see nothing, to 0 (a probe uses it)."""

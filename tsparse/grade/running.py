@@ -51,7 +51,8 @@ class Outcome:
     `detail` holds, by status: the seconds waited ("timed out"), a sentence ("stopped": the process ended),
     the type of what was given instead of a function ("not callable"), its own signature ("arguments").
     `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
-    `largest` is the number of elements of its largest tensor, `printed` what it printed.
+    `largest` is the number of elements of its largest tensor, `printed` what it printed. `extra_calls` says
+    how often it called what it was given beyond what is needed; whoever gave it counts.
     """
 
     status: Status = "returned"
@@ -62,6 +63,7 @@ class Outcome:
     calls: Mapping[str, str] = field(default_factory=dict)
     largest: int = 0
     printed: str = ""
+    extra_calls: int = 0
 
 
 Run = Callable[[tuple[Any, ...]], Outcome]

@@ -7,6 +7,7 @@ readable in grey: what colour says is also said by darkness, hatching or a word.
 
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.curves import training
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.layouts import layout, overview
@@ -26,4 +27,5 @@ __all__ = [
     "overview",
     "picture",
     "places",
+    "training",
 ]
