@@ -56,7 +56,7 @@ QUESTIONS = (
         id="05.race",
         text=(
             "Same number of weights, same batches, same steps. Which is ahead on held-out dates after 160 "
-            "of 720 steps, and what happens then?"
+            "of 800 steps, and what happens then?"
         ),
         options=(
             "The LSTM, and it stays ahead",
