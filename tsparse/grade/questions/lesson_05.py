@@ -66,7 +66,7 @@ QUESTIONS = (
         ),
         right=2,
         why=(
-            "Cross-attention finds the right characters early; the LSTM must first learn to carry up to 40 "
+            "Cross-attention finds the right characters early; the LSTM must first learn to carry up to 46 "
             "of them in its state. On inputs this short it can."
         ),
     ),
