@@ -67,6 +67,13 @@ def test_widget_views_are_dropped_and_their_static_form_stays():
     assert [dict(output.data) for output in outputs] == [{"text/html": "<p>", "text/plain": "p"}]
 
 
+def test_progress_bar_is_dropped_and_a_line_that_looks_like_one_stays():
+    bar = "training:   0%|          | 0/800 [00:00<?, ?it/s]"
+    shown = new_output("display_data", {"text/plain": bar, WIDGET_VIEW: {"model_id": "1"}})
+    result = canonical(notebook(stream("a"), shown, stream("50%| of 3/4 [\n")))
+    assert [output.get("text") for output in result.cells[1].outputs] == ["a", "50%| of 3/4 [\n"]
+
+
 def test_of_an_error_only_its_sentence_stays():
     error = new_output("error", ename="ValueError", evalue="no", traceback=["File /home/me/x.py", "no"])
     assert canonical(notebook(error)).cells[1].outputs[0].traceback == ["ValueError: no"]

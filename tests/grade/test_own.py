@@ -57,6 +57,21 @@ def test_answer_that_passed_comes_back_with_its_helpers_in_another_process(capsy
     assert ran.stdout == "[[True, False, False], [True, True, False]] <your answer causal>\n"
 
 
+def test_function_that_an_earlier_cell_of_the_sheet_gave_comes_along(capsys) -> None:
+    tools = "def step(n: int) -> torch.Tensor:\n    return torch.arange(n)\n\n"
+    tools += "def row(n: int) -> torch.Tensor:\n    return step(n)[None, :]\n"
+    cell = "def causal(n_q, n_kv, q_offset=0):\n    return row(n_kv) <= row(n_q).mT + q_offset\n"
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(BEFORE, names)
+    for text, file in ((tools, "<cell tools>"), (cell, "<cell answer>")):
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        exec(compile(text, file, "exec"), names)
+    assert check("masks.causal", names["causal"]).status == "PASS"
+    kept = progress().read()["exercises"]["masks.causal"]["answer"]
+    assert kept["source"].count("def ") == 3
+    assert load(kept)(2, 3).tolist() == [[True, False, False], [True, True, False]]
+
+
 def test_without_a_pass_it_is_the_courses_own_function_and_says_so(capsys) -> None:
     assert tsparse.mine("masks.causal") is exercise("masks.causal").spec
     assert "you have not passed it here yet" in capsys.readouterr().out

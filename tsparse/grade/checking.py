@@ -151,8 +151,12 @@ def _try(exercise: Exercise, run: Run, rng: torch.Generator, last: bool) -> Iter
     for case in exercise.cases(rng):
         if case.heavy and (faults or not last):
             continue
+        counted = exercise.calls or (lambda case: 0)
+        before = counted(case)
         want = exercise.spec(*copy(case.args))
+        needed = counted(case) - before
         outcome = ask(exercise, run, case, want)
+        outcome = replace(outcome, extra_calls=counted(case) - before - 2 * needed)
         fault = _fault(exercise, case, outcome, want)
         faults |= fault is not None
         yield Trial(case, outcome, want, fault)
@@ -177,6 +181,8 @@ def _fault(exercise: Exercise, case: Case, outcome: Outcome, want: Any) -> str |
         return "too many tiles"
     if multiplies_too_much(outcome, blocks_of(exercise, case)):
         return "too many products"
+    if outcome.extra_calls > 0:
+        return "too many calls"
     return None
 
 
@@ -204,7 +210,7 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
     )
 
 
-_COST = ("too large", "too many tiles", "too many products")
+_COST = ("too large", "too many tiles", "too many products", "too many calls")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ", "timed out", "stopped")
 _BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel")
 

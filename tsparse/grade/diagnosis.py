@@ -6,6 +6,7 @@ The simplest failing case is asked first: an answer with two mistakes often show
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -276,6 +277,17 @@ MOST_TELLING = ("wrote", "read", "twice", "unwritten")
 
 _BY_WRONG_ANSWER = ("wrong", "raised", "memory", "too many tiles", "too many products")
 
+
+def _too_many_calls(exercise: Exercise, trial: Trial) -> str:
+    names = inspect.signature(exercise.spec).parameters
+    given = next(name for name, value in zip(names, trial.case.args, strict=False) if callable(value))
+    extra = trial.outcome.extra_calls
+    return (
+        f"Right values, but on “{trial.case.name}” you called `{given}` {extra} time{'s' * (extra > 1)} more "
+        "than needed."
+    )
+
+
 _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "forbidden call": _forbidden,
     "timed out": _timed_out,
@@ -283,4 +295,5 @@ _BEYOND_VALUES: dict[str | None, Callable[[Exercise, Trial], str]] = {
     "input changed": _input_changed,
     "two calls differ": _two_calls,
     "too large": _too_large,
+    "too many calls": _too_many_calls,
 }

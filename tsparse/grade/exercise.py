@@ -121,6 +121,9 @@ class Exercise:
     wrong: tuple[Wrong, ...]
     forbidden: frozenset[str] = frozenset()
     largest: Callable[[Case], int] | None = None
+    calls: Callable[[Case], int] | None = None
+    """How often the callable among a case's arguments has been called so far; an answer may call it as often
+    as `spec` does (None: not judged)."""
     row_sums: bool = False
     """True where every row of the result must sum to 1 or, if it may see nothing, to 0 (a probe uses it)."""
     kernel: Kernel | None = None
@@ -145,7 +148,8 @@ class Exercise:
     @property
     def judges_cost(self) -> bool:
         """Whether a part of the points is for the cost."""
-        return self.largest is not None or (self.kernel is not None and self.kernel.blocks is not None)
+        tiles = self.kernel is not None and self.kernel.blocks is not None
+        return tiles or self.largest is not None or self.calls is not None
 
 
 def poisoned_tiles(case: Case, blocks: Blocks) -> list[Case]:

@@ -50,6 +50,7 @@ CELL_TIMEOUT = 120
 _KEPT_CELL_METADATA = ("tags", "jupyter", "editable", "deletable", "cellView")
 _WIDGET_MIMES = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+_PROGRESS_BAR = re.compile(r".*\d+%\|.*\| \d+/\d+ \[.*\]\s*")
 _KERNEL_WARNING = re.compile(r"^\[IPKernelApp\] WARNING.*\n?", re.MULTILINE)
 _DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[\w+/=\s]*")
 _MACHINE_PATH = re.compile(
@@ -103,9 +104,9 @@ def text(notebook: NotebookNode) -> str:
 def canonical(notebook: NotebookNode, setup: str = SETUP_CELL) -> NotebookNode:
     """A copy in canonical form, its cell "setup" holding the text `setup`.
 
-    Execution counts, widget views, the kernel's own warnings and every metadata key that a program wrote are
-    gone; streams are merged; of an error only its sentence stays, because tracebacks name files. A cell
-    without id is called after its place.
+    Execution counts, widget views, progress bars, the kernel's own warnings and every metadata key that a
+    program wrote are gone; streams are merged; of an error only its sentence stays, because tracebacks name
+    files. A cell without id is called after its place.
     """
     cells = []
     for place, old in enumerate(notebook.cells, start=1):
@@ -145,6 +146,8 @@ def _canonical_outputs(outputs: list[NotebookNode]) -> Iterator[dict[str, Any]]:
         if stream:
             yield stream
             stream = None
+        if old.output_type == "display_data" and _PROGRESS_BAR.fullmatch(old.data.get("text/plain", "")):
+            continue
         if old.output_type == "error":
             yield {**old, "traceback": [f"{old.ename}: {old.evalue}"]}
         elif data := {mime: value for mime, value in old.data.items() if mime not in _WIDGET_MIMES}:

@@ -1,12 +1,13 @@
 """The reader's own functions: what passed a check is kept in the progress file, and later lessons run on it.
 
-What is kept is text: the imports that a function needs, and the functions, classes, constants and imports of
-the cell that it was defined in. So a helper that stands in the answer's cell comes along.
+What is kept is text: the functions, classes, constants and imports of the cell that a function was defined
+in, and what they need of earlier cells: imports, and functions that the sheet gave. So helpers come along.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import linecache
 from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +73,9 @@ def source_of(answer: Any) -> dict[str, str] | None:
     if answer.__name__ not in {node.name for node in kept if isinstance(node, ast.FunctionDef)}:
         return None
     lines = text.splitlines()
+    own = {getattr(statement, "name", "") for statement in kept}
     parts = [
-        *_imports(kept, answer.__globals__),
+        *_needed(kept, answer.__globals__, own),
         *("\n".join(lines[_first(n) - 1 : n.end_lineno]) for n in kept),
     ]
     source = "\n".join(parts) + "\n"
@@ -86,15 +88,19 @@ def _first(node: ast.stmt) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
-def _imports(kept: Sequence[ast.stmt], known: dict[str, Any]) -> Iterator[str]:
-    """Import lines for what the statements use and an earlier cell imported."""
-    nodes = [node for statement in kept for node in ast.walk(statement)]
-    used = {node.id for node in nodes if isinstance(node, ast.Name)}
-    own = {getattr(statement, "name", None) for statement in kept}
-    for name in sorted(used - own):
+def _needed(statements: Sequence[ast.stmt], known: dict[str, Any], seen: set[str]) -> Iterator[str]:
+    """Import lines and functions of earlier cells that the statements use, except for the names in `seen`."""
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    for name in sorted({node.id for node in nodes if isinstance(node, ast.Name)} - seen):
+        seen.add(name)
         value = known.get(name)
         module, place = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
         if isinstance(value, ModuleType):
             yield f"import {value.__name__} as {name}"
+        elif inspect.isfunction(value) and value.__globals__ is known:
+            with contextlib.suppress(OSError):  # a cell whose text is gone
+                text = inspect.getsource(value)
+                yield from _needed(ast.parse(text).body, known, seen)
+                yield text
         elif place is not None and module not in ("__main__", None):
             yield f"from {module} import {place} as {name}"

@@ -62,7 +62,8 @@ class Outcome:
     the type of what was given instead of a function ("not callable"), its own signature ("arguments").
     `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
     `largest` is the number of elements of its largest tensor, `printed` what it printed. The value of a
-    launch is a tuple of its outputs with their padding, and `launched` what was seen of it.
+    launch is a tuple of its outputs with their padding, and `launched` what was seen of it. `extra_calls`
+    says how often it called what it was given beyond what is needed; whoever gave it counts.
     """
 
     status: Status = "returned"
@@ -74,6 +75,7 @@ class Outcome:
     largest: int = 0
     printed: str = ""
     launched: Launched | None = None
+    extra_calls: int = 0
 
 
 Run = Callable[[Any], Outcome]

@@ -11,6 +11,7 @@ from .attention import MultiHeadAttention, SparseSelfAttention
 from .layers import TransformerLayer
 from .models import Classifier, Decoder, Encoder, LanguageModel, Transformer
 from .positions import ALiBi, Rotary, Sinusoidal, alibi_slopes, rotary, sinusoidal
+from .recurrent import Recurrent
 
 __all__ = [
     "ALiBi",
@@ -19,6 +20,7 @@ __all__ = [
     "Encoder",
     "LanguageModel",
     "MultiHeadAttention",
+    "Recurrent",
     "Rotary",
     "Sinusoidal",
     "SparseSelfAttention",

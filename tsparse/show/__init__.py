@@ -8,6 +8,7 @@ readable in grey: what colour says is also said by darkness, hatching or a word.
 from tsparse.show.changes import Changes, changes
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.curves import training
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
@@ -43,4 +44,5 @@ __all__ = [
     "reach",
     "roofline",
     "tiles",
+    "training",
 ]
