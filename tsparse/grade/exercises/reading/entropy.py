@@ -48,6 +48,11 @@ def plain(weights: Tensor) -> Tensor:
     return -weights * weights.log()
 
 
+ROW_DROPPED = (
+    "A row with a hidden key counts as 0 here, or is left out: only its keys of weight 0 add nothing, the "
+    "others do."
+)
+
 ENTROPY = Exercise(
     id="reading.entropy",
     title="How widely a head looks",
@@ -71,14 +76,12 @@ ENTROPY = Exercise(
         ),
         Wrong(
             "rows with a hidden key dropped",
-            "A row with a hidden key counts as 0 here, or is left out: only its keys of weight 0 add nothing, "
-            "the others do.",
+            ROW_DROPPED,
             lambda w: plain(w).sum(-1).nan_to_num(0).mean(-1),
         ),
         Wrong(
             "rows with a hidden key left out",
-            "A row with a hidden key counts as 0 here, or is left out: only its keys of weight 0 add nothing, "
-            "the others do.",
+            ROW_DROPPED,
             lambda w: plain(w).sum(-1).nanmean(-1),
         ),
         Wrong(

@@ -11,7 +11,7 @@ from tsparse.grade.exercises.reading.entropy import causal_weights
 
 
 def kept_mass(weights: Tensor, mask: Tensor) -> Tensor:
-    """Reference: `[H]` from weights `[H, N, M]` and a mask `[N, M]`: the mean over queries of what is seen."""
+    """Reference: `[H]` from weights `[H, N, M]` and a mask `[N, M]`; the mean over queries."""
     return (weights * mask).sum(-1).mean(-1)
 
 
@@ -60,8 +60,8 @@ KEPT_MASS = Exercise(
     hints=(
         "For one query of one head: the sum of its weights on the keys that the mask shows. How do you make "
         "the weights on the other keys 0?",
-        "`weights * mask` does it: the mask [N, M] stretches over the heads. Which axis holds the keys of one "
-        "query?",
+        "`weights * mask` does it: the mask [N, M] stretches over the heads. Which axis holds the keys of "
+        "one query?",
         "`.sum(-1)` over the keys gives [H, N], `.mean(-1)` over the queries gives [H].",
     ),
     wrong=(

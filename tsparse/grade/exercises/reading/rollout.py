@@ -63,8 +63,8 @@ ROLLOUT = Exercise(
     cases=cases,
     row_sums=True,
     hints=(
-        "One layer first: the mean over heads is `[N, N]`. Half of the token comes from there, the other half "
-        "went past the attention. Which matrix gives every token itself?",
+        "One layer first: the mean over heads is `[N, N]`. Half of the token comes from there, the other "
+        "half went past the attention. Which matrix gives every token itself?",
         "A = (mean + I) / 2 for each layer. Now two layers: x1 = A1 x0 and x2 = A2 x1. What stands before x0 "
         "in x2?",
         "Start with `total = torch.eye(n, dtype=weights.dtype)` and, for each layer from the first to the "
@@ -83,8 +83,8 @@ ROLLOUT = Exercise(
         ),
         Wrong(
             "no residual, reverse order",
-            "Half of every token goes past the attention: add the identity. And layer 1 acts first: it stands "
-            "rightmost.",
+            "Half of every token goes past the attention: add the identity. And layer 1 acts first: it "
+            "stands rightmost.",
             lambda w: product(w.mean(1).flip(0)),
         ),
         Wrong(
