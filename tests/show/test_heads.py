@@ -57,7 +57,7 @@ def test_lines_of_the_picked_query_are_dark_and_those_of_the_others_are_lighter(
 
 
 def test_weight_too_small_to_be_seen_draws_no_line() -> None:
-    faint, none = (show.attention(torch.full((4, 4), size), TOKENS, "A", 2) for size in (0.019, 0.015))
+    faint, none = (show.attention(torch.full((4, 4), size), TOKENS, "A", 2) for size in (0.019, 0.016))
     assert faint.png == none.png  # both titles say 2%
 
 
