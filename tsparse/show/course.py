@@ -73,7 +73,7 @@ PARTS = (
         ),
     ),
 )
-AVAILABLE = frozenset({"00 start here", "01 scaled dot product", "02 masks"})
+AVAILABLE = frozenset({"00 start here", "01 scaled dot product", "02 masks", "07 reading attention"})
 
 PER_ROW = 4
 BOX_WIDTH, BOX_HEIGHT, GAP, PART_WIDTH = 1.6, 0.27, 0.08, 2.25

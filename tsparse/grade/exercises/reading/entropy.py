@@ -31,7 +31,7 @@ def cases(rng: Generator) -> list[Case]:
     empty = causal_weights(rng, 2, 3, 5, 6)
     empty[..., 2, :] = 0
     return [
-        Case("1 layer, 1 head, 2 queries, 3 keys", (some(1, 1, 2, 3),)),
+        Case("1 layer, 1 head, 3 queries, 4 keys", (some(1, 1, 3, 4),)),
         Case("2 layers, 3 heads, 5 queries, 7 keys", (some(2, 3, 5, 7),)),
         Case("every axis is 4", (some(4, 4, 4, 4),)),
         Case("causal weights: hidden keys have weight 0", (causal_weights(rng, 2, 4, 6, 6),)),
@@ -151,7 +151,7 @@ ENTROPY = Exercise(
         ),
         Wrong(
             "last query only",
-            "You return the entropy of the last query; take the mean over all of them.",
+            "You return the entropy of a single query; take the mean over all of them.",
             lambda w: torch.special.entr(w[..., -1, :]).sum(-1),
         ),
         Wrong(

@@ -28,9 +28,8 @@ def cases(rng: Generator) -> list[Case]:
     window = (behind >= 0) & (behind < 3)
     one_blind = mask(5, 6)
     one_blind[2] = False
-    flags = torch.tensor([True, False])[:, None].expand(2, 5)
     return [
-        Case("1 head, 2 queries, 5 keys", (some(1, 2, 5), flags)),
+        Case("1 head, 3 queries, 5 keys", (some(1, 3, 5), mask(3, 5))),
         Case("2 heads, 3 queries, 5 keys", (some(2, 3, 5), mask(3, 5))),
         Case("3 heads, 7 queries, 4 keys", (some(3, 7, 4), mask(7, 4))),
         Case("every axis is 4", (some(4, 4, 4), mask(4, 4))),
@@ -133,7 +132,7 @@ KEPT_MASS = Exercise(
         ),
         Wrong(
             "worst query",
-            "You return the query that keeps least; take the mean over queries.",
+            "You return what a single query keeps; take the mean over all queries.",
             lambda w, mask: (w * mask).sum(-1).amin(-1),
         ),
         Wrong(

@@ -143,8 +143,27 @@ def says_training(mistake: Mistake) -> str:
     return f"You measured where you trained: {there:.2f} there, {new:.2f} on new words."
 
 
+def training_accuracy(
+    x: Tensor, y: Tensor, c: Tensor, test_x: Tensor, u: Tensor, d: Tensor, fit: Fit
+) -> float:
+    """The real probe measured where it was trained, and no control."""
+    return accuracy(fit(x, y), x, y)
+
+
+def above_chance(x: Tensor, y: Tensor, c: Tensor, test_x: Tensor, u: Tensor, d: Tensor, fit: Fit) -> float:
+    """Chance in place of the control."""
+    return accuracy(fit(x, y), test_x, u) - 1 / (int(y.max()) + 1)
+
+
 WRONG = (
     Wrong("on the training data", says_training, on_training_data),
+    Wrong("on the training data, no control", says_training, training_accuracy),
+    Wrong(
+        "chance instead of the control",
+        "You subtracted chance. A probe gets more than chance on labels that mean nothing, since it can "
+        "learn them by heart: measure it with a second probe.",
+        above_chance,
+    ),
     Wrong(
         "control not subtracted",
         lambda m: (

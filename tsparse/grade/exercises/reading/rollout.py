@@ -134,7 +134,7 @@ ROLLOUT = Exercise(
         ),
         Wrong(
             "first layer only",
-            "You return the first layer's weights; the later layers mix what it made.",
+            "Your result lacks the last layer: go through all of them.",
             lambda w: half_and_half(w[0].mean(0)),
         ),
         Wrong(
