@@ -8,7 +8,7 @@ from torch import nn
 
 from tsparse import Causal, SlidingWindow
 from tsparse.nn import ALiBi, LanguageModel, Rotary, SparseSelfAttention
-from tsparse.reading import attention_weights, entropy, kept_mass, rollout
+from tsparse.reading import attention_weights, entropy, kept_mass, other_weights, rollout
 
 TOKENS = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(0))
 
@@ -89,3 +89,21 @@ def test_kept_mass_of_everything_is_one_and_a_row_that_sees_nothing_keeps_nothin
     weights = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     assert kept_mass(weights, torch.ones(2, 2, dtype=torch.bool)) == 1
     assert kept_mass(weights, torch.tensor([[False, True], [False, False]])) == 0.375
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_other_weights_give_the_same_output_on_few_keys(seed):
+    rng = torch.Generator().manual_seed(seed)
+    w = torch.randn(30, generator=rng, dtype=torch.float64).softmax(-1)
+    v = torch.randn(30, 6, generator=rng, dtype=torch.float64)
+    other = other_weights(w, v)
+    assert (other >= 0).all()
+    assert other.count_nonzero() <= 7
+    torch.testing.assert_close(other @ v, w @ v)
+    assert other.sum().item() == pytest.approx(1, abs=1e-12)
+    assert (w - other).abs().sum() > 0.5
+
+
+def test_weights_on_d_plus_1_keys_stay_what_they_are():
+    w, v = torch.rand(5, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+    assert torch.equal(other_weights(w, v), w)

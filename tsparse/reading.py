@@ -69,6 +69,24 @@ def kept_mass(weights: Tensor, mask: Tensor) -> Tensor:
     return (weights * mask).sum(-1).mean(-1)
 
 
+def other_weights(weights: Tensor, values: Tensor) -> Tensor:
+    """Another row of weights `[M]` with the output of `weights [M]` under `values [M, D]`.
+
+    It is not negative, has the same sum, and uses at most D + 1 keys: the row walks along directions that
+    change neither output nor sum, away from where its weight lies, until a weight is 0; that key stays out.
+    With at most D + 1 keys in use it is the row itself. Give float64 for a sum and an output that agree to
+    many digits.
+    """
+    out, equations = weights.clone(), torch.cat([values, torch.ones_like(values[:, :1])], 1)  # [M, D + 1]
+    while len(used := out.nonzero()[:, 0]) > equations.shape[1]:
+        unchanged = torch.linalg.svd(equations[used].T).Vh[equations.shape[1] :]  # [directions, keys]
+        step = -unchanged.T @ (unchanged @ out[used])
+        reach = torch.where(step < 0, out[used] / -step, torch.inf)  # how far until each weight is 0
+        out[used] = (out[used] + reach.min() * step).clamp(min=0)
+        out[used[reach.argmin()]] = 0
+    return out
+
+
 def _keep(kept: list[Tensor], layer: SparseSelfAttention, inputs: tuple[Tensor, ...], _: Tensor) -> None:
     """Compute the layer's weights from its input and add them to `kept`."""
     x = inputs[0]

@@ -5,6 +5,7 @@ printed page and GitHub get the text as well. Colours, sizes and fonts live in `
 readable in grey: what colour says is also said by darkness, hatching or a word.
 """
 
+from tsparse.show.charts import bars, curves
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
 from tsparse.show.explorer import Explorer, explore
@@ -17,8 +18,10 @@ __all__ = [
     "Explorer",
     "Picture",
     "attention",
+    "bars",
     "comparison",
     "course_map",
+    "curves",
     "explore",
     "heads",
     "layout",

@@ -55,8 +55,8 @@ QUESTIONS = (
     Question(
         id="07.weights",
         text=(
-            "D is 8, as in our model, and there are 25 different keys. How many rows of weights, none negative "
-            "and summing to 1, give exactly the output of this one?"
+            "D is 8, as in our model, and there are 25 different keys. How many rows of weights, none "
+            "of them negative and summing to 1, give exactly the output of this one?"
         ),
         options=(
             "Only this one",
@@ -73,8 +73,8 @@ QUESTIONS = (
         options=PICTURES,
         right=2,
         why=(
-            "In C every query spreads its weight evenly: ln 4. In the others each query looks at one key, and "
-            "its entropy is 0. That the *average* over the queries is even in B and D changes nothing."
+            "In C every query spreads its weight evenly: ln 4. In the others each query looks at one key, "
+            "and its entropy is 0. That the *average* over the queries is even in B and D changes nothing."
         ),
     ),
     Question(
