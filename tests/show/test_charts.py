@@ -59,3 +59,8 @@ def test_curve_of_two_lengths_and_no_charts_at_all_are_refused() -> None:
         show.curves({"": {"line": ([1, 2], [1])}}, "A", ("x", "y"))
     with pytest.raises(ValueError, match="at least one chart"):
         show.bars({}, "A")
+
+
+def test_bars_with_a_named_height_share_one_scale() -> None:
+    charts = {"high": [4.0, 4.0], "low": [1.0, 1.0]}
+    assert dark(show.bars(charts, "A", ("key", "weight"))) < 0.8 * dark(show.bars(charts, "A"))

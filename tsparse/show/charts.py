@@ -22,19 +22,21 @@ def bars(
 ) -> Picture:
     """One panel of bars for each `charts[name]`, a row of numbers `[n]`; `names` are those of the axes.
 
-    Bars at the places `marked` are dark and the others light; without marks all are dark. The alt text tells
-    every number where they are few, otherwise the largest. Raises ValueError if a chart is no row of numbers.
+    With a name for the vertical axis all panels have one scale, without one each has its own. Bars at the
+    places `marked` are dark and the others light; without marks all are dark. The alt text tells every number
+    where they are few, otherwise the largest. Raises ValueError if a chart is no row of numbers.
     """
     rows = {name: _row(name, values) for name, values in charts.items()}
-    figure, panels = _panels(title, len(rows))
+    figure, panels = _panels(title, len(rows), one_scale=bool(names[1]))
     for axes, (name, row) in zip(panels, rows.items(), strict=True):
         dark = [place in marked or not marked for place in range(len(row))]
         axes.bar(range(len(row)), row, color=[style.INK if one else "#9cc3de" for one in dark])
-        axes.set(title=name, xlabel=names[0], ylabel=names[1])
+        axes.set(title=name, xlabel=names[0])
         if len(row) <= ALL_TOLD:
             axes.set_xticks(range(len(row)))
             axes.tick_params(axis="x", labelsize=7)
         axes.grid(visible=False, axis="x")
+    panels[0].set_ylabel(names[1])
     which = f" Dark: {', '.join(map(str, sorted(marked)))}." if marked else ""
     return picture(figure, f"{title}.{which} {' '.join(_row_in_words(*chart) for chart in rows.items())}")
 
@@ -49,7 +51,7 @@ def curves(
     `charts[panel][curve]` is a pair (x, y) of rows of numbers; `names` are those of the axes. Raises
     ValueError if a row is empty or a pair has two lengths.
     """
-    figure, panels = _panels(title, len(charts))
+    figure, panels = _panels(title, len(charts), one_scale=True)
     told = []
     for axes, (panel, lines) in zip(panels, charts.items(), strict=True):
         for marker, (name, pair) in zip(MARKERS, lines.items(), strict=False):
@@ -67,12 +69,14 @@ def curves(
     return picture(figure, f"{title}. {names[1]} against {names[0]}. {' '.join(told)}")
 
 
-def _panels(title: str, count: int) -> tuple[Any, list[Any]]:
+def _panels(title: str, count: int, one_scale: bool) -> tuple[Any, list[Any]]:
     """A figure with a bold title on the left, and `count` panels."""
     if not count:
         raise ValueError("charts must hold at least one chart, as {name: ...}; it is empty")
     width = max(5.5, min(9.0, 3.2 * count))
-    figure, panels = plt.subplots(1, count, figsize=(width, 2.8), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(
+        1, count, figsize=(width, 2.8), sharey=one_scale, squeeze=False, layout="constrained"
+    )
     figure.suptitle(style.wrap(title, width, 10.5), x=0.01, ha="left", weight="bold", size=10.5)
     return figure, list(panels[0])
 
