@@ -14,12 +14,12 @@ from tsparse.show import style
 TOKENS = ["^", "ba", "ko", "mi"]
 PREVIOUS = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0.25, 0, 0.75, 0]])
 FIRST = torch.tensor([[1.0, 0, 0, 0]] * 4)
-NAMES = [["previous", "first"], ["first", "previous"]]
+NAMES = [["previous", "first"], ["previous", "previous"]]
 
 
 def weights() -> torch.Tensor:
     """Two layers of two heads, [2, 2, 4, 4]."""
-    return torch.stack([torch.stack([PREVIOUS, FIRST]), torch.stack([FIRST, PREVIOUS])])
+    return torch.stack([torch.stack([PREVIOUS, FIRST]), torch.stack([PREVIOUS, PREVIOUS])])
 
 
 def share(drawn: show.Picture, colour: str) -> float:
