@@ -1,0 +1,81 @@
+"""Other right and other wrong answers to the exercises of lesson 07 than the ones in their own lists."""
+
+import pytest
+import torch
+
+from tests.grade.reading_answers import RIGHT, WRONG, Answer, entropy, kept_mass, probe, rollout
+from tsparse import reading
+from tsparse.grade.checking import judge, run_here
+from tsparse.grade.exercises import exercise
+from tsparse.grade.exercises.reading.probe import LeastSquares, selectivity
+
+SEEDS = range(3)
+TRIED = (entropy, rollout, probe, kept_mass)
+"""Importing them registers their answers."""
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Answers that draw numbers of their own draw the same ones in every run."""
+    torch.manual_seed(0)
+
+
+def called(answer: Answer) -> str:
+    """The name of a test: the exercise and the function."""
+    return f"{answer.exercise.removeprefix('reading.')}-{answer.function.__name__}"
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=called)
+def test_right_answer_written_differently_passes(case):
+    for seed in SEEDS:
+        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
+        assert verdict.status == "PASS", verdict.message
+
+
+@pytest.mark.parametrize("case", WRONG, ids=called)
+def test_wrong_answer_is_rejected_and_named(case):
+    for seed in SEEDS:
+        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
+        assert verdict.status == "FAIL"
+        assert verdict.earned < verdict.points
+        if case.named is not None:
+            assert verdict.mistake == case.named, verdict.message
+
+
+def test_most_wrong_answers_are_named():
+    """Counted over every answer, by what a learner is told: a name and not only a place."""
+    vague = (None, "right on some cases")
+    told = [judge(exercise(case.exercise), run_here(case.function), 0).mistake for case in WRONG]
+    assert sum(name not in vague for name in told) >= 0.8 * len(told)
+
+
+@pytest.mark.parametrize("id", sorted({case.exercise for case in WRONG}))
+def test_every_exercise_was_tried_with_other_right_and_other_wrong_answers(id):
+    assert sum(id == case.exercise for case in RIGHT) >= 3
+    assert sum(id == case.exercise for case in WRONG) >= 12
+
+
+@pytest.mark.parametrize("name", ["entropy", "rollout", "kept_mass"])
+def test_package_gives_what_the_exercise_asks_for(name):
+    cases = exercise(f"reading.{name}").cases(torch.Generator().manual_seed(0))
+    for case in cases:
+        torch.testing.assert_close(
+            getattr(reading, name)(*case.args), exercise(f"reading.{name}").spec(*case.args)
+        )
+
+
+def test_given_probe_learns_what_is_linear_and_says_which_sizes_do_not_fit():
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    y = (x[:, 1] > 0).long()
+    predictor = LeastSquares(2)(x, y)
+    assert (predictor(x) == y).double().mean() > 0.9
+    with pytest.raises(ValueError, match=r"got \[64, 3\] and \[63\]"):
+        LeastSquares(2)(x, y[1:])
+
+
+def test_shares_of_the_probe_are_the_same_in_float32():
+    """Else an answer that takes its means in float32 would fail by rounding."""
+    for seed in range(5):
+        for case in exercise("reading.probe").cases(torch.Generator().manual_seed(seed)):
+            want = selectivity(*case.args)
+            assert torch.tensor(want, dtype=torch.float32).double().item() == want
