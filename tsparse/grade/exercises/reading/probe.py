@@ -242,8 +242,9 @@ def apart(case: Case) -> bool:
         accuracy(control, test_x, u),
         accuracy(seen, test_x, u),
     ]
-    answers = [abs(one.answer(*case.args)) for one in WRONG if one.name not in ("absolute value", "sign")]
-    answers = [value for value in answers if value > 0]
+    functions = [one.answer for one in WRONG if one.name not in ("absolute value", "sign")]
+    given = [abs(answer(*case.args)) for answer in functions if callable(answer)]
+    answers = [value for value in given if value > 0]
     return all(abs(a - b) > 1e-6 for a, b in combinations(values, 2)) and all(
         abs(a - b) > 1e-6 for a, b in combinations(answers, 2)
     )
