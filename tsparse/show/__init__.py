@@ -9,11 +9,11 @@ from tsparse.show.changes import Changes, changes
 from tsparse.show.charts import bars, curves
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
-from tsparse.show.curves import training
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.heads import attention, heads
+from tsparse.show.histories import training
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
 from tsparse.show.paths import reach
