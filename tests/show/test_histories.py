@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from tsparse import show
-from tsparse.show import curves
+from tsparse.show import histories
 from tsparse.training import History
 
 ONE = History((2.0, 1.0, 0.5), ((2, 0.25), (3, 0.5)), interrupted=False)
@@ -13,7 +13,7 @@ OTHER = History((3.0, 2.0), ((2, 0.1),), interrupted=True)
 
 def test_every_history_is_a_line_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(curves, "picture", lambda figure, alt: drawn.append(figure))
+    monkeypatch.setattr(histories, "picture", lambda figure, alt: drawn.append(figure))
     show.training({"one": ONE, "other": OTHER}, "share right", "words")
     left, right = drawn[0].axes
     lines = [[line.get_xydata().tolist() for line in axes.lines] for axes in (left, right)]
