@@ -199,7 +199,8 @@ def _backward(
         if softcap is not None:
             dscores.mul_(bend)
         _add(dk, chunk, dscores, queries)
-        rows = dq_rows[at].baddbmm_(dscores, keys)  # no row is in a chunk twice
+        rows = dq_rows[at]  # no row is in a chunk twice
+        torch.baddbmm(rows, dscores, keys, out=rows)
         if isinstance(at, Tensor):
             dq_rows[at] = rows
 
@@ -236,7 +237,7 @@ def _load(tiles: Tensor, chunk: Chunk, room: Tensor) -> Tensor:
 def _scores(room: Tensor, queries: Tensor, keys: Tensor, scale: float) -> Tensor:
     """`queries @ keys.mT * scale`, computed into `room`."""
     room.resize_(*queries.shape[:2], keys.shape[1])
-    return room.baddbmm_(queries, keys.mT, beta=0, alpha=scale)
+    return torch.baddbmm(room, queries, keys.mT, beta=0, alpha=scale, out=room)
 
 
 def _lower(scores: Tensor, slopes: Tensor, chunk: Chunk, layout: BlockLayout) -> None:
@@ -263,7 +264,8 @@ def _add(tiles: Tensor, chunk: Chunk, weights: Tensor, x: Tensor) -> None:
     if isinstance(chunk.keys, Windows):
         step, keys = chunk.keys.step, tiles.flatten(0, 1)[chunk.keys.first :]
         for some in weights.split(step, dim=2):  # [n, queries, w]: as many keys as windows are apart
-            keys.unfold(0, some.shape[2], step)[: len(x)].mT.baddbmm_(some.mT, x)  # [n, w, D], none overlaps
+            apart = keys.unfold(0, some.shape[2], step)[: len(x)].mT  # [n, w, D], none overlaps
+            torch.baddbmm(apart, some.mT, x, out=apart)
             keys = keys[step:]
         return
     more = torch.bmm(weights.mT, x).view(*chunk.keys.shape, *tiles.shape[1:])
