@@ -7,7 +7,6 @@ from torch import Generator, Tensor
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 from tsparse.grade.exercises.masks.table import distance, hidden, integer, keys, queries, shown
 from tsparse.grade.exercises.patterns.strided import causal, own_chunk, says_future
-from tsparse.show.words import spans
 
 
 def fixed(n: int, stride: int, width: int) -> Tensor:
@@ -49,6 +48,8 @@ def says_too_many(mistake: Mistake) -> str:
 
 def words_of(row: Tensor, start: int) -> str:
     """The visible places of a piece of a row that begins at `start`."""
+    from tsparse.show.words import spans  # not on top: exercises load where ipywidgets is missing
+
     return spans([start + int(place) for place in row.nonzero().flatten()])
 
 
