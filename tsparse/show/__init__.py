@@ -8,6 +8,7 @@ readable in grey: what colour says is also said by darkness, hatching or a word.
 from tsparse.show.changes import Changes, changes
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.cuts import block_sizes, cut, spans
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
@@ -20,9 +21,11 @@ __all__ = [
     "Changes",
     "Explorer",
     "Picture",
+    "block_sizes",
     "changes",
     "comparison",
     "course_map",
+    "cut",
     "dials",
     "explore",
     "launch",
@@ -34,5 +37,6 @@ __all__ = [
     "overview",
     "picture",
     "places",
+    "spans",
     "tiles",
 ]

@@ -209,7 +209,7 @@ CSR = Exercise(
 def says_as_they_were(mistake: Mistake) -> str:
     """For the row lists in place of the column lists."""
     crow, col, n_cols = mistake.case.args
-    forward, got = table(crow, col, n_cols), table(*mistake.got, len(crow) - 1)
+    forward, got = table(crow, col, n_cols), table(mistake.got[0], mistake.got[1], len(crow) - 1)
     back = torch.zeros_like(forward.T)
     rows = min(len(got), len(back))
     back[:rows, : got.shape[1]] = got[:rows]

@@ -18,7 +18,7 @@ from tsparse.grade.exercises.masks.table import integer
 Layout = tuple[Tensor, Tensor, Tensor, Tensor]
 
 LONG = 1_048_576
-"""Tokens of the heavy case: its mask would take 1 TiB, a table of its blocks 64 MiB."""
+"""Tokens of the heavy case: its mask would take 1 TiB, a table of its blocks 16 MiB."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,18 @@ def walk(
     full: Callable[[Row, int], bool] = Row.full,
 ) -> Layout:
     """The lists, row after row: partial blocks, then full ones, of those that a row touches."""
-    crow, col, full_crow, full_col = lists = [0], [], [0], []
+    crow, full_crow = [0], [0]
+    col: list[int] = []
+    full_col: list[int] = []
     for number in range(-(-n // block)):
         row = Row(number, number * block, min((number + 1) * block, n) - 1, window, block, n)
         for column in touched(row):
             (full_col if full(row, column) else col).append(column)
         crow.append(len(col))
         full_crow.append(len(full_col))
-    first, second, third, fourth = (torch.tensor(one, dtype=torch.int32) for one in lists)
+    first, second, third, fourth = (
+        torch.tensor(one, dtype=torch.int32) for one in (crow, col, full_crow, full_col)
+    )
     return first, second, third, fourth
 
 
@@ -84,7 +88,7 @@ def cases(rng: Generator) -> list[Case]:
         Case("blocks of one token", (9, 3, 1), edge=True),
         Case("one block, not whole", (5, 3, 8), edge=True),
         Case("one token", (1, 1, 1), edge=True),
-        Case(f"{LONG:,} tokens, window 1,024, blocks of 128", (LONG, 1_024, 128), edge=True, heavy=True),
+        Case(f"{LONG:,} tokens, window 2,048, blocks of 256", (LONG, 2_048, 256), edge=True, heavy=True),
     ]
 
 
@@ -102,7 +106,7 @@ def differing(mistake: Mistake, part: int, missing: bool) -> tuple[int, int]:
     n, _, block = mistake.case.args
     columns = -(-n // block)
     got, want = (
-        torch.stack([table(*side[:2], columns), table(*side[2:], columns)])
+        torch.stack([table(side[0], side[1], columns), table(side[2], side[3], columns)])
         for side in (mistake.got, mistake.want)
     )
     got, want = ((one.any(0) if part == 1 else one[part // 2]) for one in (got, want))
