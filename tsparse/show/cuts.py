@@ -128,8 +128,8 @@ def block_sizes(layouts: Mapping[str, Sequence[BlockLayout]], title: str) -> Pic
     with style.look():
         for (name, row), mark, line in zip(layouts.items(), MARKS, LINES, strict=False):
             fill, listed = [one.fill for one in row], [drawn.block_count(one) for one in row]
-            for axes, values in zip(panels, (fill, listed), strict=True):
-                axes.plot(shared, values, marker=mark, ls=line, color=style.INK, ms=5, lw=1.2, label=name)
+            panels[0].plot(shared, fill, marker=mark, ls=line, color=style.INK, ms=5, lw=1.2, label=name)
+            panels[1].plot(shared, listed, marker=mark, ls=line, color=style.INK, ms=5, lw=1.2)
             first, last = (f"{fill[end]:.0%} useful in {listed[end]:,} blocks" for end in (0, -1))
             told.append(f"{name}: {first}, then {last}")
         panels[0].set_title("Useful share of what is computed", loc="left")
