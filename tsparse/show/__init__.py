@@ -9,6 +9,7 @@ from tsparse.show.changes import Changes, changes
 from tsparse.show.charts import bars, curves
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
+from tsparse.show.cuts import block_sizes, cut, spans
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
@@ -29,10 +30,12 @@ __all__ = [
     "Picture",
     "attention",
     "bars",
+    "block_sizes",
     "changes",
     "comparison",
     "course_map",
     "curves",
+    "cut",
     "dials",
     "explore",
     "heads",
@@ -49,6 +52,7 @@ __all__ = [
     "poster",
     "reach",
     "roofline",
+    "spans",
     "tiles",
     "training",
 ]
