@@ -1,4 +1,4 @@
-"""What needs a process of its own: a first call with an empty compile cache, peak memory, building layouts.
+"""What needs a process of its own: a first call with an empty compile cache, memory and its limits, layouts.
 
 `apart("memory", 16384)` runs `memory(16384)` in a new process and returns the dictionary that it prints as
 JSON. Memory is the most that was resident (VmHWM, which Linux counts per process) above what was resident
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from . import peers
+from .peak import WAYS, Attention, most_allocated, three_lines
 from .racing import NotMeasured, wall
 from .subjects import Subject, global_window, random_window, window
 
@@ -119,6 +120,48 @@ def layout(who: str, subject_name: str, n: int, block: int, builds: int, gib: fl
     return {"seconds": seconds, "mib": mib, "difference": differing, "note": note}
 
 
+def allocated(lengths: list[int], heads: int, dim: int) -> dict[str, Any]:
+    """Bytes that each way to attend (`peak.WAYS`) holds at the most at each length, beside q, k and v.
+
+    In a process of its own because PyTorch's profiler may write to stderr.
+    """
+
+    def held(make: Callable[[int], Attention], n: int) -> int:
+        attend, tensors = make(n), inputs(n, heads, dim)
+        attend(*tensors)  # what is kept from the first call on is not counted
+        return most_allocated(lambda: attend(*tensors))
+
+    return {way: [held(make, n) for n in lengths] for way, make in WAYS.items()}
+
+
+def fits(lengths: list[int], heads: int, dim: int, limit: int) -> dict[str, Any]:
+    """At which lengths dense attention in three lines runs in `limit` more bytes than PyTorch alone takes.
+
+    The system sets the limit, on addresses (RLIMIT_AS): a request beyond it fails at once and takes memory
+    from nobody. One thread, because every thread reserves addresses of its own.
+    """
+    torch.set_num_threads(1)
+    three_lines(*inputs(64, heads, dim))  # loads what is loaded on first use
+    try:
+        import resource
+
+        used = int(_status("VmSize") * 2**20)
+    except (ImportError, OSError):
+        raise NotMeasured("memory can be limited on Linux only") from None
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit,) * 2)
+
+    def runs(n: int) -> bool:
+        try:
+            three_lines(*inputs(n, heads, dim))
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            return False
+        return True
+
+    return {str(n): runs(n) for n in lengths}
+
+
 def blocks_apart(block_mask: BlockMask, subject: Subject, n: int, block: int) -> float:
     """How many blocks only one of a BlockMask and our layout lists."""
     layout = subject.pattern.layout(n, block=block)
@@ -166,6 +209,8 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "first_call": first_call,
     "memory": memory,
     "layout": layout,
+    "allocated": allocated,
+    "fits": fits,
 }
 
 if __name__ == "__main__":

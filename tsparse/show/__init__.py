@@ -1,4 +1,4 @@
-"""Pictures of masks, matrices and block layouts, code beside its older version, and a widget.
+"""Pictures of masks, matrices, block layouts and rooflines, code beside its older version, and a widget.
 
 Most functions return a `Picture`: a small PNG with an alt text, shown as HTML so that screen readers, the
 printed page and GitHub get the text as well. Colours, sizes and fonts live in `style.py`. Pictures are
@@ -13,6 +13,7 @@ from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
 from tsparse.show.rendering import Picture, picture
+from tsparse.show.roofline import roofline
 
 __all__ = [
     "Changes",
@@ -29,5 +30,6 @@ __all__ = [
     "matrix",
     "overview",
     "picture",
+    "roofline",
     "tiles",
 ]
