@@ -9,6 +9,7 @@ from tsparse.show.changes import Changes, changes
 from tsparse.show.compare import comparison
 from tsparse.show.course import course_map
 from tsparse.show.explorer import Explorer, explore
+from tsparse.show.gathering import gathered
 from tsparse.show.grids import mask, masks, matrix
 from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
@@ -23,6 +24,7 @@ __all__ = [
     "comparison",
     "course_map",
     "explore",
+    "gathered",
     "launch",
     "layout",
     "mask",

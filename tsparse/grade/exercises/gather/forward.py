@@ -129,7 +129,7 @@ def poisoned(case: Case) -> list[Case]:
 
 
 def heavy(rng: Generator) -> Case:
-    """Ten blocks of 64 x 64: what they hold fits, all scores do not."""
+    """Ten blocks of 128 x 128: what they hold fits, all scores do not."""
     n, block = lists.LENGTH, lists.BLOCK
     table = lists.few(rng, n // block)
     args = (*lists.qkv(rng, 1, n, n, 2, 2), *lists_of(table), block, Visible(lists.everything), 0.5)

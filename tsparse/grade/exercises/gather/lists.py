@@ -17,7 +17,7 @@ from tsparse.grade.exercise import Case, Mistake
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 
-LENGTH, BLOCK = 65_536, 1024
+LENGTH, BLOCK = 65_536, 512
 """Queries and keys of the heavy case, and its block: all scores of one head take 34 GB in float64."""
 
 
