@@ -12,6 +12,7 @@ from tsparse.show.course import course_map
 from tsparse.show.cuts import block_sizes, cut, spans
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
+from tsparse.show.gathering import gathered
 from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.heads import attention, heads
 from tsparse.show.histories import training
@@ -38,6 +39,7 @@ __all__ = [
     "cut",
     "dials",
     "explore",
+    "gathered",
     "heads",
     "launch",
     "layout",
