@@ -107,3 +107,11 @@ def test_lanes_that_are_masked_off_and_stored_are_said_to_be_nan():
     asked = row_softmax.launch(torch.randn(2, 5))
     explorer = show.launch(kernel.define(), asked.grid, *asked.arguments.values(), **asked.constants)
     assert repr(explorer).endswith("y_ptr: stores row 0, columns 0 to 4. It stored NaN into 5 places.")
+
+
+@needs_interpreter
+def test_reading_what_nobody_has_written_is_named():
+    kernel = exercise("triton.scale_rows").reference.define()
+    nothing = torch.full((3, 8), float("nan"))
+    explorer = show.launch(kernel, (3, 1), nothing, torch.ones(3), torch.zeros(3, 8), 8, 8, 8, BLOCK=8)
+    assert "Program (0, 0) read `x_ptr[0, 0]` before any program had written it" in repr(explorer)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 
 from tsparse.kernels import apart, interpret, watched
@@ -35,13 +36,15 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
 
     The picture of a program shows its tensors: light is untouched, blue loaded, dark stored; places outside
     of a tensor are crossed, stored NaN are dotted. It begins with the first program that did something wrong.
-    The kernel is interpreted, where this process compiles kernels in a second one. Raises a RuntimeError where
-    the interpreter cannot be used, and what the kernel raises.
+    A tensor that holds nothing but NaN is one that nobody has written yet. The kernel is interpreted, where
+    this process compiles kernels in a second one. Raises a RuntimeError where the interpreter cannot be used,
+    and what the kernel raises.
     """
     names = watched.bare(kernel).arg_names
     given = dict(zip(names, arguments, strict=False))
     rest = {name: constants[name] for name in names if name in constants}
-    asked = watched.Launch(grid, given, rest, ())
+    unwritten = (name for name, value in given.items() if is_unwritten(value))
+    asked = watched.Launch(grid, given, rest, tuple(unwritten))
     if interpret.canary().status == "off":
         memory, programs = apart.run(kernel, asked)
     else:
@@ -58,9 +61,11 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
 def program_picture(memory: Memory, seen: watched.Seen) -> Picture:
     """The tensors of a launch, with the places that one program loaded and stored."""
     title = f"Program {shown(seen.program)} {deeds(seen)}"
+    faults = faults_of(memory, seen)
+    heading = f"{title}. {faults[0].replace('`', '')}" if faults else title
     tables = [places_table(memory, buffer, seen) for buffer in memory.buffers]
     sizes = [style.panel_size(table.shape, len(tables)) for table in tables]
-    figure, panels = style.new_figure(sizes, title, panel_titles=True, least_width=5.6)
+    figure, panels = style.new_figure(sizes, heading, panel_titles=True, least_width=6.4)
     with style.look():
         for axes, table, buffer in zip(panels, tables, memory.buffers, strict=True):
             draw_places(axes, table, buffer)
@@ -69,7 +74,12 @@ def program_picture(memory: Memory, seen: watched.Seen) -> Picture:
     for buffer, table in zip(memory.buffers, tables, strict=True):
         unknown = int((table == UNKNOWN).sum())
         said += [buffer_in_words(buffer, seen), f"It stored NaN into {places(unknown)}." if unknown else ""]
-    return picture(figure, " ".join(filter(None, said + faults_of(memory, seen))))
+    return picture(figure, " ".join(filter(None, said + faults)))
+
+
+def is_unwritten(value: Any) -> bool:
+    """Whether an argument is a tensor of nothing but NaN."""
+    return isinstance(value, torch.Tensor) and value.numel() > 0 and bool(value.isnan().all())
 
 
 def faults_of(memory: Memory, seen: watched.Seen) -> list[str]:
@@ -133,6 +143,8 @@ def draw_places(axes: Axes, table: np.ndarray, buffer: Buffer) -> None:
     style.hatch(axes, table == OUTSIDE, "xxx", style.WRONG)
     style.hatch(axes, table == UNKNOWN, "...", "white")
     style.grid_axes(axes, table.shape, ("row" if len(buffer.argument.shape) > 1 else "", "column"))
+    inches = axes.get_position().height * axes.get_figure().get_size_inches()[1]
+    axes.yaxis.set_ticks(range(0, len(table), math.ceil(0.15 * len(table) / inches)))
     axes.set_title(buffer.argument.name, weight="bold", loc="left")
 
 
