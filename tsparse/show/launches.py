@@ -143,7 +143,7 @@ def draw_places(axes: Axes, table: np.ndarray, buffer: Buffer) -> None:
     style.hatch(axes, table == OUTSIDE, "xxx", style.WRONG)
     style.hatch(axes, table == UNKNOWN, "...", "white")
     style.grid_axes(axes, table.shape, ("row" if len(buffer.argument.shape) > 1 else "", "column"))
-    inches = axes.get_position().height * axes.get_figure().get_size_inches()[1]
+    inches = axes.bbox.height / style.DPI
     axes.yaxis.set_ticks(range(0, len(table), math.ceil(0.15 * len(table) / inches)))
     axes.set_title(buffer.argument.name, weight="bold", loc="left")
 

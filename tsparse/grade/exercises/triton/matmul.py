@@ -46,9 +46,10 @@ def cases(rng: Generator) -> list[Case]:
         case(16, 64, 32),
         case(16, 64, 96),
         case(16, 64, 35),
-        case(20, 140, 35),
+        case(20, 70, 35),
         case(33, 33, 70),
         cancelling(rng),
+        nearly_cancelling(rng),
         case(1, 5, 7, edge=True),
         case(17, 1, 1, edge=True),
     ]
@@ -60,6 +61,15 @@ def cancelling(rng: Generator) -> Case:
     b = normal(rng, 96, 64, dtype=torch.float16)
     a[:, 0], a[:, 95], b[0], b[95] = 60, -60, 60, 60
     return Case("float16, where 3600 comes and goes", (a, b))
+
+
+def nearly_cancelling(rng: Generator) -> Case:
+    """float32 with 1000 in each number of a, which cancels: rounding the inputs shows, to TF32 as well."""
+    a, b = normal(rng, 16, 64, dtype=torch.float32), normal(rng, 64, 64, dtype=torch.float32)
+    a[:, :32] += 1000
+    a[:, 32:] -= 1000
+    b[32:] = b[:32]
+    return Case("float32, where 1000 comes and goes", (a, b))
 
 
 def sizes(mistake: Mistake) -> tuple[int, int, int]:
@@ -124,7 +134,7 @@ EXERCISE = Exercise(
     hints=(
         "A program writes one tile: rows `tl.program_id(0) * BM + tl.arange(0, BM)`, columns with BN.",
         "Keep `acc = tl.zeros((BM, BN), tl.float32)`; for each piece of k load a tile [BM, BK] of a and one "
-        "[BK, BN] of b, and add their `tl.dot`.",
+        '[BK, BN] of b, and add their `tl.dot`, with `input_precision="ieee"`.',
         "Three masks: rows and the inner axis for a, the inner axis and columns for b, rows and columns for "
         "c. What is absent in a or b must be 0.",
     ),

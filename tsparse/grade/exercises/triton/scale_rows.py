@@ -37,11 +37,11 @@ def launch(x: Tensor, s: Tensor) -> Launch:
 
 def block(x: Tensor) -> int:
     """BLOCK of a launch; not always the same, or a kernel may know it by heart."""
-    return 4 if x.dtype == torch.float64 else 8
+    return 16 if x.dtype == torch.float64 else 8
 
 
 def cases(rng: Generator) -> list[Case]:
-    """Whole pieces, a shorter one, pieces of 4; one column; rows that end just behind a piece, or before."""
+    """Whole pieces, a shorter one, pieces of 16; one column; rows that end just behind a piece, or before."""
 
     def case(
         name: str, rows: int, columns: int, edge: bool = False, dtype: torch.dtype = torch.float32
@@ -51,7 +51,7 @@ def cases(rng: Generator) -> list[Case]:
     return [
         case("3 rows of 16 columns, two whole pieces", 3, 16),
         case("5 rows of 21 columns", 5, 21),
-        case("as many rows as columns, BLOCK 4", 8, 8, dtype=torch.float64),
+        case("as many rows as columns, BLOCK 16", 18, 18, dtype=torch.float64),
         case("one column", 7, 1, edge=True),
         case("one row of 9 columns", 1, 9, edge=True, dtype=torch.float16),
         case("2 rows of 7 columns", 2, 7, edge=True),
