@@ -6,7 +6,7 @@ import torch
 
 from tsparse import show
 from tsparse.grade.exercises import exercise
-from tsparse.grade.exercises.triton import matmul, scale_rows
+from tsparse.grade.exercises.triton import matmul, row_softmax, scale_rows
 from tsparse.kernels import interpret, watched
 from tsparse.show.launches import OUTSIDE, PADDING, STORED, UNTOUCHED, places_table
 
@@ -48,7 +48,7 @@ def test_table_of_a_tensor_tells_stored_from_outside_and_from_padding():
     kernel = exercise("triton.scale_rows").wrong[0].answer.define()
     memory, programs = watched.run(kernel, asked)
     buffer = next(one for one in memory.buffers if one.argument.name == "y_ptr")
-    table = places_table(buffer, programs[1])
+    table = places_table(memory, buffer, programs[1])
     assert table.shape == (2, 17)
     assert table[0].tolist() == [UNTOUCHED] * 8 + [STORED] * 4 + [OUTSIDE] * 4 + [PADDING]
     assert table[1].tolist() == [UNTOUCHED] * 12 + [PADDING] * 5
@@ -94,3 +94,24 @@ def test_looks_of_tiles_differ_in_grey():
 def test_tables_of_two_shapes_are_refused():
     with pytest.raises(ValueError, match=r"must have one shape, got \(3, 4\) and \(4, 3\)"):
         show.tiles(WANTED, WANTED.T, "Tiles")
+
+
+@needs_interpreter
+def test_launch_begins_with_the_first_program_that_did_something_wrong():
+    assert repr(scaled(exercise("triton.scale_rows").wrong[0].answer)).startswith("Program (0, 2)")
+
+
+@needs_interpreter
+def test_lanes_that_are_masked_off_and_stored_are_said_to_be_nan():
+    kernel = exercise("triton.row_softmax").reference.but('mask=inside, other=-float("inf")', "mask=inside")
+    asked = row_softmax.launch(torch.randn(2, 5))
+    explorer = show.launch(kernel.define(), asked.grid, *asked.arguments.values(), **asked.constants)
+    assert repr(explorer).endswith("y_ptr: stores row 0, columns 0 to 4. It stored NaN into 5 places.")
+
+
+@needs_interpreter
+def test_reading_what_nobody_has_written_is_named():
+    kernel = exercise("triton.scale_rows").reference.define()
+    nothing = torch.full((3, 8), float("nan"))
+    explorer = show.launch(kernel, (3, 1), nothing, torch.ones(3), torch.zeros(3, 8), 8, 8, 8, BLOCK=8)
+    assert "Program (0, 0) read `x_ptr[0, 0]` before any program had written it" in repr(explorer)

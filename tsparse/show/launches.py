@@ -11,17 +11,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 
-from tsparse.kernels import interpret, watched
-from tsparse.kernels.memory import Buffer, Memory, Places, shown
+from tsparse.kernels import apart, interpret, watched
+from tsparse.kernels.memory import Buffer, Memory, Places, places, shown
 from tsparse.show import grids, style, words
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.rendering import Picture, picture
 
-UNTOUCHED, LOADED, STORED, BOTH, PADDING, OUTSIDE = range(6)
+UNTOUCHED, LOADED, STORED, BOTH, PADDING, OUTSIDE, UNKNOWN = range(7)
 COLOURS = np.stack(
-    [style.rgb(c) for c in (style.PAPER, style.MIDDLE, style.INK, style.INK, "#ffffff", style.MISSING)]
+    [
+        style.rgb(colour)
+        for colour in (style.PAPER, style.MIDDLE, style.INK, style.INK, "#ffffff", style.MISSING, style.INK)
+    ]
 )
 MOST_PADDING = 8
 """Columns that are drawn behind the end of a row."""
@@ -31,34 +35,56 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
     """Run `kernel[grid](*arguments, **constants)` on copies, and let a reader step through its programs.
 
     The picture of a program shows its tensors: light is untouched, blue loaded, dark stored; places outside
-    of a tensor are crossed. Raises a RuntimeError where the interpreter cannot be used, and what the kernel
-    raises.
+    of a tensor are crossed, stored NaN are dotted. It begins with the first program that did something wrong.
+    A tensor that holds nothing but NaN is one that nobody has written yet. The kernel is interpreted, where
+    this process compiles kernels in a second one. Raises a RuntimeError where the interpreter cannot be used,
+    and what the kernel raises.
     """
-    interpret.require()
     names = watched.bare(kernel).arg_names
     given = dict(zip(names, arguments, strict=False))
     rest = {name: constants[name] for name in names if name in constants}
-    memory, programs = watched.run(kernel, watched.Launch(grid, given, rest, ()))
+    unwritten = (name for name, value in given.items() if is_unwritten(value))
+    asked = watched.Launch(grid, given, rest, tuple(unwritten))
+    if interpret.canary().status == "off":
+        memory, programs = apart.run(kernel, asked)
+    else:
+        interpret.require()
+        memory, programs = watched.run(kernel, asked)
 
     def draw(program: int) -> Picture:
         return program_picture(memory, programs[program])
 
-    return explore(draw, program=(0, len(programs) - 1, 0))
+    wrong = [number for number, seen in enumerate(programs) if faults_of(memory, seen)]
+    return explore(draw, program=(0, len(programs) - 1, min(wrong, default=0)))
 
 
 def program_picture(memory: Memory, seen: watched.Seen) -> Picture:
     """The tensors of a launch, with the places that one program loaded and stored."""
     title = f"Program {shown(seen.program)} {deeds(seen)}"
-    tables = [places_table(buffer, seen) for buffer in memory.buffers]
+    faults = faults_of(memory, seen)
+    heading = f"{title}. {faults[0].replace('`', '')}" if faults else title
+    tables = [places_table(memory, buffer, seen) for buffer in memory.buffers]
     sizes = [style.panel_size(table.shape, len(tables)) for table in tables]
-    figure, panels = style.new_figure(sizes, title, panel_titles=True, least_width=5.6)
+    figure, panels = style.new_figure(sizes, heading, panel_titles=True, least_width=6.4)
     with style.look():
         for axes, table, buffer in zip(panels, tables, memory.buffers, strict=True):
             draw_places(axes, table, buffer)
         style.legend(figure, places_legend(tables))
-    said = [f"{title}."] + [buffer_in_words(buffer, seen) for buffer in memory.buffers]
-    faults = [fault.sentence() for fault in memory.faults.values() if fault.program == seen.program]
+    said = [f"{title}."]
+    for buffer, table in zip(memory.buffers, tables, strict=True):
+        unknown = int((table == UNKNOWN).sum())
+        said += [buffer_in_words(buffer, seen), f"It stored NaN into {places(unknown)}." if unknown else ""]
     return picture(figure, " ".join(filter(None, said + faults)))
+
+
+def is_unwritten(value: Any) -> bool:
+    """Whether an argument is a tensor of nothing but NaN."""
+    return isinstance(value, torch.Tensor) and value.numel() > 0 and bool(value.isnan().all())
+
+
+def faults_of(memory: Memory, seen: watched.Seen) -> list[str]:
+    """What a program did that no program may do, in words."""
+    return [fault.sentence() for fault in memory.faults.values() if fault.program == seen.program]
 
 
 def deeds(seen: watched.Seen) -> str:
@@ -78,8 +104,8 @@ def amounts(touched: dict[str, list[Places]]) -> str:
     return " and ".join(f"{size} of {name}" for name, size in sizes.items())
 
 
-def places_table(buffer: Buffer, seen: watched.Seen) -> np.ndarray:
-    """A tensor as rows and columns of `UNTOUCHED` to `OUTSIDE`, with the beginning of its padding."""
+def places_table(memory: Memory, buffer: Buffer, seen: watched.Seen) -> np.ndarray:
+    """A tensor as rows and columns of `UNTOUCHED` to `UNKNOWN`, with the beginning of its padding."""
     argument = buffer.argument
     rows, columns = math.prod(argument.shape[:-1]), (argument.shape or (1,))[-1]
     apart = argument.strides[-2] if len(argument.shape) > 1 else columns
@@ -94,6 +120,8 @@ def places_table(buffer: Buffer, seen: watched.Seen) -> np.ndarray:
         table[row, column] = np.where(inside, np.where(before == UNTOUCHED, kind, BOTH), OUTSIDE)
         if kind == LOADED:
             table[row[inside], column[inside]] = LOADED
+    values = memory.tensors[argument.name].reshape(rows, columns)
+    table[:, :columns][values.isnan().numpy() & (table[:, :columns] >= STORED)] = UNKNOWN
     return table
 
 
@@ -113,7 +141,10 @@ def draw_places(axes: Axes, table: np.ndarray, buffer: Buffer) -> None:
     style.cells(axes, COLOURS[table])
     style.hatch(axes, table == BOTH, "///", "white")
     style.hatch(axes, table == OUTSIDE, "xxx", style.WRONG)
+    style.hatch(axes, table == UNKNOWN, "...", "white")
     style.grid_axes(axes, table.shape, ("row" if len(buffer.argument.shape) > 1 else "", "column"))
+    inches = axes.bbox.height / style.DPI
+    axes.yaxis.set_ticks(range(0, len(table), math.ceil(0.15 * len(table) / inches)))
     axes.set_title(buffer.argument.name, weight="bold", loc="left")
 
 
@@ -128,6 +159,7 @@ def places_legend(tables: Sequence[np.ndarray]) -> list[Any]:
         BOTH: style.swatch(style.INK, "both", "///", "white"),
         PADDING: style.swatch("#ffffff", "no element"),
         OUTSIDE: style.swatch(style.MISSING, "touched, no element", "xxx", style.WRONG),
+        UNKNOWN: style.swatch(style.INK, "stored NaN", "...", "white"),
     }
     return entries + [entry for kind, entry in rare.items() if any((table == kind).any() for table in tables)]
 

@@ -13,7 +13,6 @@ from tsparse.grade.launches import Launch, cdiv, kernel_text, output, padded
 from tsparse.kernels.memory import places
 
 TEXT = kernel_text(Path(__file__).with_name("kernels.py"), "matmul")
-BM, BN, BK = 16, 32, 16
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -22,12 +21,18 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def launch(a: Tensor, b: Tensor) -> Launch:
-    """A program for each tile of 16 x 32 of the result."""
+    """A program for each tile of the result."""
     (m, k), n = a.shape, b.shape[1]
+    BM, BN, BK = tiles(m, n)
     a, b, c = padded(a, 3), padded(b, 5), output(m, n, dtype=a.dtype, extra=7)
     arguments = {"a_ptr": a, "b_ptr": b, "c_ptr": c, "m": m, "n": n, "k": k}
     arguments |= {"stride_a": a.stride(0), "stride_b": b.stride(0), "stride_c": c.stride(0)}
     return Launch((cdiv(m, BM), cdiv(n, BN)), arguments, {"BM": BM, "BN": BN, "BK": BK}, ("c_ptr",))
+
+
+def tiles(m: int, n: int) -> tuple[int, int, int]:
+    """BM, BN and BK: all different, and not always the same, or a kernel may take one for another."""
+    return (32, 16, 64) if m == n else (16, 64, 32)
 
 
 def cases(rng: Generator) -> list[Case]:
@@ -38,12 +43,13 @@ def cases(rng: Generator) -> list[Case]:
         return Case(f"{m} x {k} times {k} x {n}", (a, b), edge)
 
     return [
-        case(16, 32, 16),
-        case(16, 32, 48),
-        case(16, 32, 35),
+        case(16, 64, 32),
+        case(16, 64, 96),
+        case(16, 64, 35),
         case(20, 70, 35),
-        case(33, 33, 33),
+        case(33, 33, 70),
         cancelling(rng),
+        nearly_cancelling(rng),
         case(1, 5, 7, edge=True),
         case(17, 1, 1, edge=True),
     ]
@@ -51,10 +57,19 @@ def cases(rng: Generator) -> list[Case]:
 
 def cancelling(rng: Generator) -> Case:
     """float16 with a large term in the first piece of k, its opposite in the last, and small ones between."""
-    a = 0.1 * normal(rng, 16, 48, dtype=torch.float16)
-    b = normal(rng, 48, 32, dtype=torch.float16)
-    a[:, 0], a[:, 47], b[0], b[47] = 60, -60, 60, 60
+    a = 0.1 * normal(rng, 16, 96, dtype=torch.float16)
+    b = normal(rng, 96, 64, dtype=torch.float16)
+    a[:, 0], a[:, 95], b[0], b[95] = 60, -60, 60, 60
     return Case("float16, where 3600 comes and goes", (a, b))
+
+
+def nearly_cancelling(rng: Generator) -> Case:
+    """float32 with 1000 in each number of a, which cancels: rounding the inputs shows, to TF32 as well."""
+    a, b = normal(rng, 16, 64, dtype=torch.float32), normal(rng, 64, 64, dtype=torch.float32)
+    a[:, :32] += 1000
+    a[:, 32:] -= 1000
+    b[32:] = b[:32]
+    return Case("float32, where 1000 comes and goes", (a, b))
 
 
 def sizes(mistake: Mistake) -> tuple[int, int, int]:
@@ -65,9 +80,10 @@ def sizes(mistake: Mistake) -> tuple[int, int, int]:
 
 def end_of_k(mistake: Mistake) -> str:
     """By how much the last piece reaches past k."""
-    _, _, k = sizes(mistake)
+    m, n, k = sizes(mistake)
+    _, _, piece = tiles(m, n)
     return (
-        f"k = {k} is no multiple of {BK}: the last piece read {places(-k % BK)} too far along k. "
+        f"k = {k} is no multiple of {piece}: the last piece read {places(-k % piece)} too far along k. "
         "Mask the inner axis, in a and in b."
     )
 
@@ -75,13 +91,10 @@ def end_of_k(mistake: Mistake) -> str:
 def swapped(mistake: Mistake) -> str:
     """A tile that no program wrote."""
     m, n, _ = sizes(mistake)
-    tile = (0, 1) if n > BN else (1, 0)
-    if max(cdiv(m, BM), cdiv(n, BN)) == 1 or cdiv(m, BM) == cdiv(n, BN):
-        raise ValueError("here the two axes are alike")
-    last = (0, cdiv(n, BN) - 1) if cdiv(n, BN) > cdiv(m, BM) else (cdiv(m, BM) - 1, 0)
-    return (
-        f"Tile {last or tile} was never written: axis 0 of the grid counts tiles of rows, axis 1 of columns."
-    )
+    BM, BN, _ = tiles(m, n)
+    down, across = cdiv(m, BM), cdiv(n, BN)
+    tile = (0, across - 1) if across > down else (down - 1, 0)
+    return f"Tile {tile} was never written: axis 0 of the grid counts tiles of rows, axis 1 of columns."
 
 
 def stride_of_a(mistake: Mistake) -> str:
@@ -92,8 +105,9 @@ def stride_of_a(mistake: Mistake) -> str:
 
 def left_out(mistake: Mistake) -> str:
     """Which columns of a were not added."""
-    _, _, k = sizes(mistake)
-    first = k // BK * BK
+    m, n, k = sizes(mistake)
+    _, _, piece = tiles(m, n)
+    first = k // piece * piece
     which = f"column {first} of a was" if first == k - 1 else f"columns {first} to {k - 1} of a were"
     return f"k = {k}: {which} not added. The loop has to take the last, shorter piece too."
 
@@ -101,6 +115,7 @@ def left_out(mistake: Mistake) -> str:
 def not_masked(mistake: Mistake) -> str:
     """Where the store left the result."""
     m, n, _ = sizes(mistake)
+    _, BN, _ = tiles(m, n)
     where = f"column {n - 1}" if n % BN else f"row {m - 1}"
     return f"You wrote past {where} of c, the last one: mask the store."
 
@@ -119,7 +134,7 @@ EXERCISE = Exercise(
     hints=(
         "A program writes one tile: rows `tl.program_id(0) * BM + tl.arange(0, BM)`, columns with BN.",
         "Keep `acc = tl.zeros((BM, BN), tl.float32)`; for each piece of k load a tile [BM, BK] of a and one "
-        "[BK, BN] of b, and add their `tl.dot`.",
+        '[BK, BN] of b, and add their `tl.dot`, with `input_precision="ieee"`.',
         "Three masks: rows and the inner axis for a, the inner axis and columns for b, rows and columns for "
         "c. What is absent in a or b must be 0.",
     ),
