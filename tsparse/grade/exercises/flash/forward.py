@@ -93,9 +93,9 @@ def cases(rng: Generator) -> list[Case]:
 
 
 def cancelling(rng: Generator) -> Case:
-    """float16, all scores 0, with large values in the first tile, their opposites in the last."""
-    q, k, v, scale = drawn(rng, 1, 16, 48, dtype=torch.float16)
-    v[:, :16], v[:, 32:] = 2000, -2000
+    """float16, all scores 0, with large values in the first of four tiles, their opposites in the last."""
+    q, k, v, scale = drawn(rng, 1, 16, 64, dtype=torch.float16)
+    v[:, :16], v[:, 48:] = 2000, -2000
     return Case("float16, where 32000 comes and goes", (0 * q, k, v, scale), edge=True)
 
 
@@ -200,6 +200,11 @@ EXERCISE = Exercise(
             ),
         ),
         Wrong("head forgotten", head_forgotten, TEXT.but("at = z * stride_kz + columns", "at = columns")),
+        Wrong(
+            "sums in float16",
+            "32000 comes and goes, and what float16 adds to it in between is lost: keep acc in float32.",
+            TEXT.but("    # store", "        acc = acc.to(tl.float16).to(tl.float32)\n    # store"),
+        ),
         Wrong("ragged end left out", end_left_out, TEXT.but("tl.cdiv(n_kv, BLOCK_N)", "n_kv // BLOCK_N")),
     ),
 )
