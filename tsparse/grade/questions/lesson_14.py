@@ -76,16 +76,8 @@ QUESTIONS = (
     ),
     Question(
         id="14.judge.causal",
-        text=(
-            "Tiles of 32 x 16, 64 queries, 41 keys. Which key tiles does each of the two blocks of queries "
-            "need?"
-        ),
-        options=(
-            "Tile 0; tiles 0 and 1",
-            "Tiles 0 and 1; tiles 0, 1 and 2",
-            "Tiles 0 and 1; tiles 0 to 3",
-            "Tiles 0, 1 and 2; the same",
-        ),
+        text="64 queries, 41 keys, tiles of 32 x 16, causal. Which picture shows the tiles that are needed?",
+        options=("A", "B", "C", "D"),
         right=1,
         why=(
             "Queries 0 to 31 see keys before 32: two tiles. Queries 32 to 63 would see keys before 64, and "
