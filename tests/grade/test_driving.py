@@ -34,6 +34,8 @@ ADDER = toy(
         Wrong("no factor", "You leave out the factor.", lambda factor: lambda row, column: row + column),
     ),
 )
+
+
 @pytest.fixture
 def ask(workers):
     """Judge a cell as an answer to the toy exercise, in a process of its own."""
