@@ -226,3 +226,9 @@ def test_worked_cases_of_the_sheet_are_what_the_references_give() -> None:
     )
     assert counts.tolist() == [[[1, 2]]]
     assert indices.tolist() == [[[[0, 0, 0], [0, 2, 0]]]]
+
+
+def test_part_of_another_type_is_named() -> None:
+    verdict = judged(exercise("flex.block_lists"), WRONG["block_lists"]["counts int64"])
+    assert verdict.mistake == "wrong dtype"
+    assert verdict.message == "Part 0 of your result: The type is int64; the task says int32."
