@@ -12,6 +12,7 @@ import torch
 
 from tests.grade.toys import judged, light
 from tsparse.grade import checking
+from tsparse.grade.driving import call, own_arguments
 from tsparse.grade.exercise import Case, Exercise, Wrong
 from tsparse.grade.exercises import LESSONS, all_exercises, exercise
 from tsparse.grade.outside import alike, ask
@@ -113,7 +114,7 @@ def result(wrong: Wrong, case: Case) -> tuple[object, int]:
     """What a wrong answer returns, or the name of what it raises, and the size of its largest tensor."""
     with Watch() as watch:
         try:
-            value = wrong.answer(*copy(case.args))
+            value = call(wrong.answer, copy(case.args))
         except Exception as error:
             value = type(error).__name__
     return value, watch.largest
@@ -143,7 +144,8 @@ def test_function_that_returns_nothing_fails(exercise):
 
 @each_exercise
 def test_numpy_array_in_place_of_a_tensor_is_told_what_to_return(exercise):
-    if exercise.kernel or not isinstance(exercise.spec(*copy(drawn(exercise, 0)[0].args)), torch.Tensor):
+    args = copy(drawn(exercise, 0)[0].args)
+    if exercise.kernel or not isinstance(exercise.spec(*own_arguments(args)), torch.Tensor):
         pytest.skip("an answer to this exercise does not return a tensor")
     verdict = judged(exercise, lambda *args: exercise.spec(*args).numpy())
     assert verdict.message == "Return a torch tensor; yours is a numpy ndarray."

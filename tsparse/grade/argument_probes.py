@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tsparse.grade.driving import call
 from tsparse.grade.scene import Scene
 from tsparse.grade.trial import Trial
 from tsparse.grade.values import copy, tensors
@@ -22,7 +23,7 @@ def right_for_other_arguments(scene: Scene) -> str | None:
     """The result is what the task wants for arguments that differ in one thing."""
     for words, args in other_arguments(scene):
         try:
-            right = scene.trial.agrees(scene.exercise.spec(*args))
+            right = scene.trial.agrees(call(scene.exercise.spec, args))
         except Exception:  # most changed arguments are none that the reference takes
             continue
         if right:

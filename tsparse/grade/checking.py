@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from tsparse.grade.diagnosis import Diagnosis, diagnose
+from tsparse.grade.driving import call
 from tsparse.grade.exercise import Case, Exercise, Mistake
 from tsparse.grade.outside import as_if_called, ask, blocks_of, mistake, multiplies_too_much, visits_too_much
 from tsparse.grade.running import Outcome, Raised, Run, run_here
@@ -137,9 +138,9 @@ def _judge(exercise: Exercise, run: Run, seed: int) -> Verdict:
         named = Diagnosis(None, sentence, failing[0])
     where = mistake(exercise, named.trial)
     given = zip(inspect.signature(exercise.spec).parameters, where.case.args, strict=False)
-    call = f"{exercise.spec.__name__}({', '.join(f'{name}={shown(value)}' for name, value in given)})"
+    shown_call = f"{exercise.spec.__name__}({', '.join(f'{name}={shown(value)}' for name, value in given)})"
     printed = named.trial.outcome.printed
-    return Verdict(exercise.id, "FAIL", named.sentence, named.name, parts, where, call, printed)
+    return Verdict(exercise.id, "FAIL", named.sentence, named.name, parts, where, shown_call, printed)
 
 
 def _try(exercise: Exercise, run: Run, rng: torch.Generator, last: bool) -> Iterator[Trial]:
@@ -153,7 +154,7 @@ def _try(exercise: Exercise, run: Run, rng: torch.Generator, last: bool) -> Iter
             continue
         counted = exercise.calls or (lambda case: 0)
         before = counted(case)
-        want = exercise.spec(*copy(case.args))
+        want = call(exercise.spec, copy(case.args))
         needed = counted(case) - before
         outcome = ask(exercise, run, case, want)
         outcome = replace(outcome, extra_calls=counted(case) - before - 2 * needed)
@@ -212,23 +213,27 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
 
 _COST = ("too large", "too many tiles", "too many products", "too many calls")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ", "timed out", "stopped")
-_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel")
+_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel", "no function")
 
 
 def _not_run(exercise: Exercise, outcome: Outcome) -> Verdict:
     name = exercise.name
     wanted = f"`{name}{exercise.parameters}`"
-    call = f'check("{exercise.id}", {name})'
+    command = f'check("{exercise.id}", {name})'
     status, message = {
         "empty": ("NOT RUN", f"`{name}` is still empty. Write its body and run this cell again."),
-        "undefined": ("NOT RUN", f"There is no answer yet. Define {wanted}, then run `{call}`."),
+        "undefined": ("NOT RUN", f"There is no answer yet. Define {wanted}, then run `{command}`."),
         "not callable": (
             "FAIL",
-            f"You gave a value of type {outcome.detail}. Give the function itself: `{call}`.",
+            f"You gave a value of type {outcome.detail}. Give the function itself: `{command}`.",
         ),
         "no kernel": (
             "FAIL",
             f"`{name}` is a function of Python; put `@triton.jit` above it: the grader launches it.",
+        ),
+        "no function": (
+            "FAIL",
+            f"`{name}` has to return a function, and yours returns a value of type {outcome.detail}.",
         ),
         "arguments": ("FAIL", f"The function should be {wanted}; yours takes `{outcome.detail}`."),
     }[outcome.status]

@@ -15,6 +15,7 @@ from functools import partial
 import torch
 
 from tsparse.grade import probes
+from tsparse.grade.driving import call
 from tsparse.grade.exercise import Exercise, Wrong
 from tsparse.grade.launches import KernelText
 from tsparse.grade.outside import alike, ask, blocks_of, mistake, visited
@@ -111,7 +112,7 @@ def _gives_the_same(exercise: Exercise, wrong: Wrong, trial: Trial) -> bool:
         both = outcome.status == trial.outcome.status == "returned"
         return both and alike(exercise, outcome, trial.outcome, trial.case)
     try:
-        value = wrong.answer(*copy(trial.case.args))
+        value = call(wrong.answer, copy(trial.case.args))
     except Exception as error:
         other = describe_error(error, wrong.answer)
         return (
@@ -137,7 +138,7 @@ def _by_size(exercise: Exercise, trial: Trial) -> Diagnosis | None:
     for wrong in exercise.wrong:
         assert not isinstance(wrong.answer, KernelText)
         with Watch() as watch, contextlib.suppress(Exception):
-            right = trial.agrees(wrong.answer(*copy(trial.case.args)))
+            right = trial.agrees(call(wrong.answer, copy(trial.case.args)))
             said = _sentence(exercise, wrong, trial)
             if right and watch.largest > exercise.largest(trial.case) and said:
                 distances[wrong.name] = (abs(math.log(watch.largest / trial.outcome.largest)), said)

@@ -6,6 +6,7 @@ import inspect
 
 import torch
 
+from tsparse.grade.driving import Then
 from tsparse.grade.scene import Scene, equal, first_place
 from tsparse.grade.values import copy
 
@@ -63,12 +64,22 @@ def wrong_pair(scene: Scene) -> str | None:
         return None
     wrong = scene.got != scene.want
     place = first_place(wrong)
+    q_idx, kv_idx = _positions(scene, place)
     extra, total = int((wrong & scene.got).sum()), int(wrong.sum())
     verb = "should not see" if scene.got[place] else "should see"
-    query = f"Query {place[-2]}" if scene.want.ndim == 2 or scene.want.shape[-2] > 1 else "Every query"
+    query = f"Query {q_idx}" if scene.want.ndim == 2 or scene.want.shape[-2] > 1 else "Every query"
     batch = f" of sequence {place[0]}" if scene.want.ndim > 2 and scene.want.shape[0] > 1 else ""
     counts = f"{extra} of {wrong.numel()} places show too much, {total - extra} too little"
-    return f"{query}{batch} {verb} key {place[-1]}. {counts}."
+    return f"{query}{batch} {verb} key {kv_idx}. {counts}."
+
+
+def _positions(scene: Scene, place: tuple[int, ...]) -> tuple[int, int]:
+    """The query and the key of a place: what a mask_mod was called with, or else where they stand."""
+    then = scene.trial.case.args[-1]
+    if not isinstance(then, Then):
+        return place[-2], place[-1]
+    q_idx, kv_idx = torch.broadcast_tensors(*then.args)[2:]
+    return int(q_idx[place]), int(kv_idx[place])
 
 
 def is_mask(scene: Scene) -> bool:

@@ -63,6 +63,13 @@ def wrong_shape(scene: Scene) -> str | None:
     return f"{sizes}: axis {axis} has length {got[axis]}, it should have {want[axis]}."
 
 
+def wrong_dtype(scene: Scene) -> str | None:
+    """A part of a result in another dtype; `diagnosis.py` treats results that are one tensor."""
+    if scene.difference.kind != "dtype":
+        return None
+    return f"The type is {dtype_name(scene.got)}; the task says {dtype_name(scene.want)}."
+
+
 def not_finite(scene: Scene) -> str | None:
     """NaN or inf where a finite number is wanted."""
     if not scene.comparable or not scene.want.is_floating_point():
@@ -191,6 +198,7 @@ PROBES: tuple[tuple[str, Callable[[Scene], str | None]], ...] = (
     ("returns nothing", returns_nothing),
     ("wrong type", wrong_type),
     ("wrong shape", wrong_shape),
+    ("wrong dtype", wrong_dtype),
     ("not finite", not_finite),
     ("transposed", transposed),
     ("inverted", inverted),

@@ -4,7 +4,7 @@ A message is two lengths, a small JSON header and an `.npz` archive with the arr
 Nothing is ever unpickled. The grader trusts nothing that it reads: sizes, nesting, types, dtypes and strides
 are checked, and what does not fit is a `Violation`. A tensor keeps its strides, bfloat16 crosses as 16-bit
 integers, and a callable crosses as a number by which the other side may ask for a call. What can be read once
-crosses as a callable that gives the next item, or None after the last.
+crosses as a callable that gives the next item, or None after the last. A `Then` crosses to an answer only.
 
 Needs little but numpy and torch, so that the child loads this file without the package.
 """
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tsparse.grade.driving import Then
 from tsparse.grade.values import Once
 
 LARGEST_HEADER = 1 << 20
@@ -148,6 +149,8 @@ def pack(
     if callables is not None and isinstance(value, Once):
         callables.append(functools.partial(next, value.make(), None))
         return {"once": len(callables) - 1}
+    if callables is not None and isinstance(value, Then):
+        return {"then": value.how, "args": pack(value.args, arrays, None, depth + 1)}
     if callables is not None and callable(value):
         callables.append(value)
         return {"callable": len(callables) - 1}
@@ -177,6 +180,8 @@ def unpack(
             return call(number)
         case {"once": int(number)} if call is not None:
             return Once(functools.partial(iter, call(number), None))
+        case {"then": "broadcast" | "vmap" as how, "args": args} if call is not None:
+            return Then(unpack(args, arrays, None, depth + 1), how)
         case {"foreign": str(name)} if name.isidentifier():
             return type(name, (), {})()
     raise Violation("it holds something that may not cross")

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import torch
 
+from tsparse.grade.driving import NotAFunction, call, own_arguments
 from tsparse.grade.interrupt import Interrupted, interrupted_after
 from tsparse.grade.launches import KernelText, Launch, Launched, parameters
 from tsparse.grade.values import copy, tensors
@@ -40,6 +41,7 @@ Status = Literal[
     "not callable",
     "arguments",
     "no kernel",
+    "no function",
 ]
 
 
@@ -59,7 +61,8 @@ class Outcome:
     """What one call of an answer gave.
 
     `detail` holds, by status: the seconds waited ("timed out"), a sentence ("stopped": the process ended),
-    the type of what was given instead of a function ("not callable"), its own signature ("arguments").
+    the type of what was given instead of a function ("not callable") or returned ("no function"), its own
+    signature ("arguments").
     `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
     `largest` is the number of elements of its largest tensor, `printed` what it printed. The value of a
     launch is a tuple of its outputs with their padding, and `launched` what was seen of it. `extra_calls`
@@ -128,7 +131,7 @@ def _run_once(answer: Any, seconds: float, args: tuple[Any, ...] | Launch) -> Ou
                     value, changed, seen = launch(answer, args)
             else:
                 with watch, interrupted_after(seconds):
-                    value = answer(*given)
+                    value = call(answer, given)
         except KeyboardInterrupt:
             raise
         except BaseException as caught:
@@ -143,6 +146,8 @@ def _run_once(answer: Any, seconds: float, args: tuple[Any, ...] | Launch) -> Ou
     )
     if isinstance(failed, Interrupted):
         return replace(outcome, status="timed out", detail=f"{seconds:g}")
+    if isinstance(failed, NotAFunction):
+        return replace(outcome, status="no function", detail=str(failed))
     if failed is not None:
         return replace(outcome, status="raised", raised=describe_error(failed, answer))
     return outcome
@@ -166,7 +171,7 @@ def _refusal(answer: Any, args: tuple[Any, ...] | Launch) -> Outcome | None:
     except Exception:  # functions written in C have none, and objects may pretend anything
         return None
     try:
-        signature.bind(*args)
+        signature.bind(*own_arguments(args))
     except TypeError:
         return Outcome("arguments", detail=parameters(signature))
     return None

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import torch
 
+from tsparse.grade.driving import Then
+
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """How far a result may be off, as a share of the larger of 1 and the largest wanted number.
 
@@ -76,6 +78,8 @@ def copy(value: Any) -> Any:
     """
     if isinstance(value, Once):
         return value.make()
+    if isinstance(value, Then):
+        return Then(copy(value.args), value.how)
     if isinstance(value, torch.Tensor):
         return _copy_tensor(value)
     if isinstance(value, (tuple, list)):
