@@ -25,8 +25,8 @@ class Case:
     to complex and each adds one feature. An `edge` case counts towards the edge points and not the values. A
     `heavy` one is tried last and once, where everything before was right: what it costs an answer that does
     too much is more than a reader's machine should have to bear. A case with a `poison` judges the cost: that
-    tile of keys holds NaN. For a kernel it is planted where the kernel is launched, see `Blocks`; otherwise it
-    stands in `args`, and what the `spec` makes of it is what may notice.
+    tile of keys holds NaN. For a kernel it is planted where the kernel is launched, see `Blocks`; otherwise
+    it stands in `args`, and what the `spec` makes of it is what may notice.
     """
 
     name: str
