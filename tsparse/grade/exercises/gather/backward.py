@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -93,8 +95,8 @@ def backward_cases(rng: Generator) -> list[Case]:
         args = (*lists.qkv(rng, *sizes), *lists_of(table), block, Visible(rule), scale)
         return Case(name, args, name in EDGES)
 
-    def case(*args: object, **more: object) -> Case:
-        return with_results(plain(*args, **more))  # type: ignore[arg-type]
+    def case(*args: Any) -> Case:
+        return with_results(plain(*args))
 
     shifted = []
     for x, sign in (("800", 1), ("-800", -1)):
@@ -144,9 +146,9 @@ def replace(total: Tensor, places: Tensor, more: Tensor) -> None:
 def scaled(dq: bool, dk: bool) -> Callable[..., Gradients]:
     """The reference without the scale in dq or dk."""
 
-    def answer(*args: object) -> Gradients:
-        scale = float(args[-1])  # type: ignore[arg-type]
-        first, second, third = backward(*args)  # type: ignore[arg-type]
+    def answer(*args: Any) -> Gradients:
+        scale = args[-1]
+        first, second, third = backward(*args)
         return first / scale if dq else first, second / scale if dk else second, third
 
     return answer
@@ -154,18 +156,22 @@ def scaled(dq: bool, dk: bool) -> Callable[..., Gradients]:
 
 def with_delta(delta: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Gradients]:
     """The reference with another delta, from out and dout."""
-    return lambda *args: walk(*args, delta=delta(args[3], args[5]))
+
+    def answer(*args: Any) -> Gradients:
+        return partial(walk, delta=delta(args[3], args[5]))(*args)
+
+    return answer
 
 
-def without_rule(*args: object) -> Gradients:
-    """Hidden pairs take part."""
-    return backward(*args[:-2], Visible(lists.everything), args[-1])  # type: ignore[arg-type]
+def with_rule(rule: Callable[[Visible, int], lists.Rule]) -> Callable[..., Gradients]:
+    """The reference with another rule, from the given one and the size of a block."""
 
+    def answer(*args: Any) -> Gradients:
+        given = list(args)
+        given[9] = Visible(rule(args[9], args[8]))
+        return backward(*given)
 
-def inside_rule(*args: object) -> Gradients:
-    """The rule asked for places inside the block."""
-    block, visible = int(args[8]), args[9]  # type: ignore[call-overload]
-    return backward(*args[:9], Visible(lambda q, k: visible(q % block, k % block)), args[10])  # type: ignore
+    return answer
 
 
 def dense(
@@ -252,7 +258,7 @@ BACKWARD = Exercise(
             "The sign of delta is minus: ds = p·(dp - delta).",
             with_delta(lambda out, dout: -(out * dout).sum(-1)),
         ),
-        Wrong("written over", says_replaced, lambda *args: walk(*args, into=replace)),
+        Wrong("written over", says_replaced, partial(walk, into=replace)),
         Wrong(
             "scale missing in dq", "dq is 1/scale times too large; dk is right.", scaled(dq=True, dk=False)
         ),
@@ -264,12 +270,12 @@ BACKWARD = Exercise(
             "dq and dk are 1/scale times too large: a score is scale * q·k.",
             scaled(dq=True, dk=True),
         ),
-        Wrong("rule not applied again", says_visible, without_rule),
+        Wrong("rule not applied again", says_visible, with_rule(lambda visible, block: lists.everything)),
         Wrong(
             "rule asked inside the block",
             "`visible` wants positions in the sequence: key 1 of block 3 is key 3 * block + 1, and queries "
             "alike.",
-            inside_rule,
+            with_rule(lambda visible, block: lambda q, k: visible(q % block, k % block)),
         ),
         Wrong(
             "delta from dout alone",

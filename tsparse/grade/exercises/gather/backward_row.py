@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.draw import normal, transposed_view
-from tsparse.grade.exercise import Case, Exercise, Wrong
+from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 from tsparse.grade.exercises.attention.softmax_backward import NO_AUTOGRAD
 
 Gradients = tuple[Tensor, Tensor, Tensor]
@@ -113,9 +113,9 @@ def changed(dv: Callable[..., Tensor]) -> Callable[..., Gradients]:
     return answer
 
 
-def root(mistake: object) -> float:
+def root(mistake: Mistake) -> float:
     """The square root of D."""
-    return math.sqrt(len(mistake.case.args[0]))  # type: ignore[attr-defined]
+    return math.sqrt(len(mistake.case.args[0]))
 
 
 BACKWARD_ROW = Exercise(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -171,7 +173,7 @@ def per_block(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float, block
     """A softmax over each block alone, averaged over the blocks; lse as it should be."""
     ends = range(0, k.shape[1], block)
     parts = [attend(q, k[:, a : a + block], v[:, a : a + block], seen[:, a : a + block], scale) for a in ends]
-    return sum(out for out, _ in parts) / len(parts), attend(q, k, v, seen, scale)[1]
+    return torch.stack([out for out, _ in parts]).mean(0), attend(q, k, v, seen, scale)[1]
 
 
 def last_lse(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float, block: int) -> Result:
@@ -196,8 +198,8 @@ def no_maximum(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> R
 def changed_lse(change: Callable[[Tensor], Tensor]) -> Callable[..., Result]:
     """The reference with another lse."""
 
-    def answer(*args: object) -> Result:
-        out, lse = forward(*args)  # type: ignore[arg-type]
+    def answer(*args: Any) -> Result:
+        out, lse = forward(*args)
         return out, change(lse)
 
     return answer
@@ -205,7 +207,16 @@ def changed_lse(change: Callable[[Tensor], Tensor]) -> Callable[..., Result]:
 
 def with_rule(rule: Rule) -> Callable[..., Result]:
     """The walk with another rule."""
-    return lambda *args: walk(*args, rule=rule)
+    return partial(walk, rule=rule)
+
+
+def with_blocks(row: Callable[..., Result]) -> Callable[..., Result]:
+    """The walk with a `row` that is told the size of a block."""
+
+    def answer(*args: Any) -> Result:
+        return partial(walk, row=partial(row, block=args[5]))(*args)
+
+    return answer
 
 
 def from_start(crow: Tensor, col: Tensor) -> Tensor:
@@ -267,7 +278,7 @@ FORWARD = Exercise(
         Wrong(
             "empty rows NaN",
             lambda m: f"Query {first_empty(m)} sees nothing: output 0, lse `-inf`. Yours is NaN.",
-            lambda *args: walk(*args, row=plain_softmax),
+            partial(walk, row=plain_softmax),
         ),
         Wrong(
             "lse in base 2",
@@ -299,22 +310,24 @@ FORWARD = Exercise(
         Wrong(
             "softmax per block, averaged",
             "You normalise each block alone and average: the softmax runs over the whole row of blocks.",
-            lambda *args: walk(*args, row=lambda *some: per_block(*some, block=args[5])),
+            with_blocks(per_block),
         ),
         Wrong(
             "lse of the last block",
             "Your lse belongs to the last block of the list; wanted is that of the whole row.",
-            lambda *args: walk(*args, row=lambda *some: last_lse(*some, block=args[5])),
+            with_blocks(last_lse),
         ),
         Wrong(
             "no scale",
             "The scores are not multiplied by `scale`.",
-            lambda *args: forward(*args[:7], 1.0),
+            lambda q, k, v, crow, col, block, visible, scale: forward(
+                q, k, v, crow, col, block, visible, 1.0
+            ),
         ),
         Wrong(
             "no maximum",
             "exp of a score near 800 overflows, near -800 it is 0: let torch.logsumexp subtract the maximum.",
-            lambda *args: walk(*args, row=no_maximum),
+            partial(walk, row=no_maximum),
         ),
     ),
 )
