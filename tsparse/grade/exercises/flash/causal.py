@@ -8,37 +8,46 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
-from tsparse.grade.exercises.flash.forward import BLOCK_M, BLOCK_N, attended, drawn, launch, tiles
+from tsparse.grade.exercises.flash.forward import TALL, WIDE, Tile, attended, drawn, launch
 from tsparse.grade.launches import cdiv, kernel_text
 from tsparse.grade.outside import visited
 
 TEXT = kernel_text(Path(__file__).with_name("kernels.py"), "flash_causal")
 
 
-def flash_causal(q: Tensor, k: Tensor, v: Tensor, sm_scale: float) -> tuple[Tensor, Tensor]:
+def flash_causal(
+    q: Tensor, k: Tensor, v: Tensor, sm_scale: float, tile: Tile = TALL
+) -> tuple[Tensor, Tensor]:
     """Attention of query i over keys 0 to i, whatever the lengths: out like q, and lse `[Z, n_q]`."""
     mask = torch.arange(k.shape[1]) <= torch.arange(q.shape[1])[:, None]
     return attended(q, k, v, sm_scale, mask)
 
 
-def blocks(q: Tensor, k: Tensor, v: Tensor, sm_scale: float) -> Blocks:
-    """Row i of blocks needs the tiles that begin before key (i + 1) * BLOCK_M."""
-    ends = (torch.arange(cdiv(q.shape[1], BLOCK_M)) + 1) * BLOCK_M
-    starts = torch.arange(cdiv(k.shape[1], BLOCK_N)) * BLOCK_N
-    return tiles(starts < ends[:, None], len(q))
+def blocks(q: Tensor, k: Tensor, v: Tensor, sm_scale: float, tile: Tile = TALL) -> Blocks:
+    """Row i of blocks needs the tiles that begin before key (i + 1) * BLOCK_M.
+
+    Products of tiles past the last key are allowed: nothing outside can see them, so they cost no points.
+    """
+    ends = (torch.arange(cdiv(q.shape[1], tile[0])) + 1) * tile[0]
+    starts = torch.arange(cdiv(k.shape[1], tile[1])) * tile[1]
+    products = 2 * len(q) * sum(cdiv(int(end), tile[1]) for end in ends)
+    return Blocks(starts < ends[:, None], tile, "o_ptr", "v_ptr", products)
 
 
 def cases(rng: Generator) -> list[Case]:
-    """Square, more keys, more queries, ragged; then the cost, a tile of NaN at a time."""
+    """Square, more keys, more queries, ragged, wide tiles; then the cost, a tile of NaN at a time."""
     square = Case("1 head, 64 queries, 64 keys", drawn(rng, 1, 64, 64))
+    wide = Case("1 head, 40 queries, 72 keys, tiles of 16 x 32", (*drawn(rng, 1, 40, 72), WIDE))
     return [
         square,
         Case("1 head, 32 queries, 80 keys", drawn(rng, 1, 32, 80)),
         Case("1 head, 64 queries, 41 keys", drawn(rng, 1, 64, 41)),
         Case("2 heads, 45 queries, 53 keys", drawn(rng, 2, 45, 53)),
+        wide,
         Case("one query, 20 keys", drawn(rng, 2, 1, 20), edge=True),
         Case("scores up to 800", drawn(rng, 1, 40, 40, times=150.0), edge=True),
         *poisoned_tiles(square, blocks(*square.args)),
+        *poisoned_tiles(wide, blocks(*wide.args)),
     ]
 
 
@@ -48,9 +57,8 @@ def all_visited(mistake: Mistake) -> str:
     assert mistake.blocks is not None
     many, enough = int(visited(mistake.launched, mistake.blocks).sum()), int(mistake.blocks.wanted.sum())
     return (
-        f"Right values, but you visited {many} tiles; {enough} can hold a visible key. End the loop where "
-        "the "
-        "future begins."
+        f"Right values, but you visited {many} tiles; {enough} can hold a visible key. "
+        "End the loop where the future begins."
     )
 
 
@@ -63,19 +71,6 @@ def one_too_many(mistake: Mistake) -> str:
     return f"Row {row} of blocks visited key tile {tile}, which lies wholly in its future: one tile too many."
 
 
-def past_the_end(mistake: Mistake) -> str:
-    """How many tiles do not exist."""
-    assert mistake.launched is not None
-    assert mistake.blocks is not None
-    assert mistake.blocks.dots is not None
-    more = (mistake.launched.dots - mistake.blocks.dots) // 2
-    return (
-        f"You visited {more} tile{'s' if more > 1 else ''} past the last key: the loop ends at n_kv, or "
-        "before "
-        "it."
-    )
-
-
 def at_the_end(mistake: Mistake) -> str:
     """Where query 0 stands, and where it was taken to stand."""
     n_q, n_kv = mistake.case.args[0].shape[1], mistake.case.args[1].shape[1]
@@ -84,8 +79,8 @@ def at_the_end(mistake: Mistake) -> str:
     return f"{n_q} queries and {n_kv} keys: here query 0 stands at key 0; you put it at key {n_kv - n_q}."
 
 
-END = "end = tl.minimum((tl.program_id(0) + 1) * BLOCK_M, n_kv)"
-RULE = "cols[None, :] <= rows[:, None]"
+BOUND = "tl.minimum(n_kv, (i + 1) * BLOCK_M)"
+RULE = "columns[None, :] <= rows[:, None]"
 
 EXERCISE = Exercise(
     id="flash.causal",
@@ -97,23 +92,22 @@ EXERCISE = Exercise(
     cases=cases,
     kernel=Kernel(TEXT, launch, blocks),
     hints=(
-        "Only one step changes, *which blocks*: the last key that a block of queries may see is that of "
-        "its last query.",
-        "The block i ends before query (i + 1) * BLOCK_M, and no key lies past n_kv: the loop ends at the "
-        "smaller of both.",
-        "Tiles on the diagonal hold some future: keep scores only where `cols[None, :] <= rows[:, None]`.",
+        "Two steps change. *Which blocks*: the last key that a block of queries may see is that of its last "
+        "query. *Mask*: on the diagonal.",
+        "Block i ends before query (i + 1) * BLOCK_M, and no key lies past n_kv: the loop ends where the "
+        "smaller of both does, rounded up to whole tiles of BLOCK_N.",
+        "Tiles on the diagonal hold some future: keep scores only where `columns[None, :] <= rows[:, None]` "
+        "and, as before, `columns[None, :] < n_kv`.",
     ),
     wrong=(
-        Wrong("all tiles visited", all_visited, TEXT.but(END, "end = n_kv")),
+        Wrong("all tiles visited", all_visited, TEXT.but(BOUND, "n_kv")),
         Wrong(
             "diagonal tiles left out",
             "BLOCK_M is larger than BLOCK_N: the diagonal crosses two tiles, and you stop after one.",
-            TEXT.but("(tl.program_id(0) + 1) * BLOCK_M", "tl.program_id(0) * BLOCK_M + BLOCK_N"),
+            TEXT.but("(i + 1) * BLOCK_M", "i * BLOCK_M + BLOCK_N"),
         ),
         Wrong(
-            "one tile too many",
-            one_too_many,
-            TEXT.but("(tl.program_id(0) + 1) * BLOCK_M", "(tl.program_id(0) + 1) * BLOCK_M + BLOCK_N"),
+            "one tile too many", one_too_many, TEXT.but("(i + 1) * BLOCK_M", "(i + 1) * BLOCK_M + BLOCK_N")
         ),
         Wrong(
             "own key hidden",
@@ -128,17 +122,14 @@ EXERCISE = Exercise(
         Wrong(
             "diagonal not masked",
             "Skipping is not enough: on the diagonal a part of a tile is future, so query 0 saw key 1.",
-            TEXT.but(f" & ({RULE})", ""),
+            TEXT.but(f"({RULE}) & ", ""),
         ),
-        Wrong("bound not cut at n_kv", past_the_end, TEXT.but(END, "end = (tl.program_id(0) + 1) * BLOCK_M")),
         Wrong(
             "aligned at the end",
             at_the_end,
             TEXT.but(
-                END,
-                "end = tl.minimum((tl.program_id(0) + 1) * BLOCK_M + n_kv - n_q, n_kv)",
-                RULE,
-                "cols[None, :] <= rows[:, None] + n_kv - n_q",
+                *(BOUND, "tl.minimum(n_kv, (i + 1) * BLOCK_M + n_kv - n_q)"),
+                *(RULE, "columns[None, :] <= rows[:, None] + n_kv - n_q"),
             ),
         ),
     ),

@@ -90,18 +90,18 @@ EXERCISE = Exercise(
     cases=cases,
     kernel=Kernel(TEXT, launch),
     hints=(
-        "m_i, l_i and acc hold what earlier tiles gave: the maximum, the sum of exponentials, the "
-        "weighted values.",
-        "The new maximum is `tl.maximum(m_i, tl.max(s, axis=1))`; what was summed under the old one has "
-        "to be multiplied by alpha = exp(old - new).",
-        "p = exp(s - new maximum). Then l is l * alpha plus the row sums of p, and acc is acc * alpha[:, "
-        "None] plus `tl.dot(p, v)`. Return all three, with the new maximum.",
+        "m_i, l_i and acc hold what earlier tiles gave: the maximum, the sum of exponentials, the weighted "
+        "values. Before the first tile they are -inf, 0 and 0.",
+        "The new maximum is `tl.maximum(m_i, tl.max(s, 1))`, one number per query; what was summed under "
+        "the old one has to be multiplied by alpha = exp(old - new).",
+        "p = exp(s - new maximum). Then l is l * alpha plus the row sums of p, and acc is `acc * alpha[:, "
+        "None]` plus `tl.dot(p, v)`. Return all three, with the new maximum.",
     ),
     wrong=(
         Wrong(
             "acc not rescaled",
             "l was multiplied by alpha, acc was not: values of earlier tiles count too much.",
-            TEXT.but("acc * alpha[:, None] + ", "acc + "),
+            TEXT.but("    acc = acc * alpha[:, None]\n", ""),
         ),
         Wrong(
             "l not rescaled",
@@ -111,7 +111,7 @@ EXERCISE = Exercise(
         Wrong(
             "tile's own maximum",
             "The new maximum is the larger of the old one and the tile's; you took the tile's alone.",
-            TEXT.but("tl.maximum(m_i, tl.max(s, axis=1))", "tl.max(s, axis=1)"),
+            TEXT.but("tl.maximum(m_i, tl.max(s, 1))", "tl.max(s, 1)"),
         ),
         Wrong(
             "old maximum returned",
@@ -126,7 +126,7 @@ EXERCISE = Exercise(
         Wrong(
             "maximum over the wrong axis",
             "One maximum for each query: reduce over keys, axis 1.",
-            TEXT.but("tl.max(s, axis=1)", "tl.max(s, axis=0)"),
+            TEXT.but("tl.max(s, 1)", "tl.max(s, 0)"),
             raises=True,
         ),
         Wrong(
