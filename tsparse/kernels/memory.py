@@ -149,7 +149,8 @@ class Memory:
         self.grid = grid
         self.program = -1
         self.faults: dict[tuple[str, str, int], Fault] = {}
-        self._in_order = sorted(self.buffers, key=lambda b: b.argument.address)  # where it is empty, that is 0
+        # an argument without elements has the address 0, whatever its place here
+        self._in_order = sorted(self.buffers, key=lambda b: b.argument.address)
         ends = [b.argument.address + b.elements.size * b.argument.element_bytes for b in self._in_order]
         begins = [b.argument.address for b in self._in_order[1:]]
         self._borders = np.array([(end + begin) // 2 for end, begin in zip(ends, begins, strict=False)])

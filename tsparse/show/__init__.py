@@ -15,6 +15,7 @@ from tsparse.show.launches import launch, tiles
 from tsparse.show.layouts import layout, overview
 from tsparse.show.places import places
 from tsparse.show.rendering import Picture, picture
+from tsparse.show.waste import waste
 
 __all__ = [
     "Changes",
@@ -35,4 +36,5 @@ __all__ = [
     "picture",
     "places",
     "tiles",
+    "waste",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,16 @@ def cases(rng: Generator) -> list[Case]:
         case("window 1: own key only", 45, 45, 1, z=3, edge=True),
         case("one query, one key", 1, 1, 7, edge=True),
         case("scores up to 800", 64, 64, wide, times=150.0, edge=True),
+        below(case("scores around -800", 64, 64, narrow, times=250.0, edge=True)),
         case("float16", 75, 70, narrow, dtype=torch.float16, edge=True),
         *poisoned_tiles(both, blocks(*both.args)),
     ]
+
+
+def below(case: Case) -> Case:
+    """The same with scores that are all negative: a maximum that is kept as 0 is far above them."""
+    q, k, *rest = case.args
+    return replace(case, args=(-q.abs(), k.abs(), *rest))
 
 
 def hidden_pair(mistake: Mistake) -> tuple[int, int, int, int]:
