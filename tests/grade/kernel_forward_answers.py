@@ -122,7 +122,7 @@ WRONG = {
         "lse of empty rows 0": FORWARD.but(
             LSE, 'tl.where(m_i == float("-inf"), 0.0, m_i) + tl.log(l_i), mask=rows < n_q'
         ),
-        "a small number below": FORWARD.but(SAFE, "    l_i += 1e-3\n"),
+        "not divided": FORWARD.but("acc / l_i[:, None]", "acc"),
         "scale forgotten": FORWARD.but(SCORE, SCORE.replace(" * sm_scale", "")),
         "stores not masked": FORWARD.but(".element_ty), mask=rows[:, None] < n_q)", ".element_ty))"),
         "v from k": FORWARD.but("tl.load(v_ptr + at)", "tl.load(k_ptr + at)"),
