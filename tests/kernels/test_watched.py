@@ -137,3 +137,11 @@ def test_products_and_rows_of_each_program_are_kept():
     assert visits[1].loads == {"x_ptr": ((0, 15),)}
     assert visits[1].stores == {"y_ptr": ((16, 31),)}
     assert run(kernel, asked)[1][0].dots == [(16, 16, 16)] * 2
+
+
+def test_argument_without_elements_takes_no_place_of_another():
+    kernel = KernelText("kernel", HEAD + "    tl.store(y_ptr + i * 8, tl.load(x_ptr + i))\n").define()
+    arguments = {"x_ptr": torch.arange(2.0), "y_ptr": output(2, 5), "n": torch.ones(0)}
+    (y,), _, seen = launch(kernel, Launch((2,), arguments, {"BLOCK": 8}, ("y_ptr",)))
+    assert not seen.faults
+    assert y[:, 0].tolist() == [0, 1]

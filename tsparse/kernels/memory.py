@@ -149,8 +149,10 @@ class Memory:
         self.grid = grid
         self.program = -1
         self.faults: dict[tuple[str, str, int], Fault] = {}
-        ends = [b.argument.address + b.elements.size * b.argument.element_bytes for b in self.buffers]
-        begins = [b.argument.address for b in self.buffers[1:]]
+        # an argument without elements has the address 0, whatever its place here
+        self._in_order = sorted(self.buffers, key=lambda b: b.argument.address)
+        ends = [b.argument.address + b.elements.size * b.argument.element_bytes for b in self._in_order]
+        begins = [b.argument.address for b in self._in_order[1:]]
         self._borders = np.array([(end + begin) // 2 for end, begin in zip(ends, begins, strict=False)])
 
     def begin(self, index: tuple[int, int, int]) -> None:
@@ -168,7 +170,7 @@ class Memory:
         allowed, touched = np.zeros_like(lanes), {}
         zones = np.searchsorted(self._borders, addresses, side="right")
         for zone in np.unique(zones[lanes]):
-            buffer = self.buffers[zone]
+            buffer = self._in_order[zone]
             mine = lanes & (zones == zone)
             offsets, left = np.divmod(
                 addresses[mine] - buffer.argument.address, buffer.argument.element_bytes

@@ -24,6 +24,7 @@ from tsparse.show.portrait import portraits
 from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
 from tsparse.show.roofline import roofline
+from tsparse.show.waste import waste
 
 __all__ = [
     "Changes",
@@ -57,4 +58,5 @@ __all__ = [
     "spans",
     "tiles",
     "training",
+    "waste",
 ]
