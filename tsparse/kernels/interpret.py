@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -110,19 +110,19 @@ def tracing() -> Iterator[list[Program]]:
 
 
 @contextmanager
-def reordered(order: Sequence[int]) -> Iterator[None]:
-    """Run the programs along axis 0 of the grid in another order: the x-th in turn is program `order[x]`.
+def backwards() -> Iterator[None]:
+    """Run the programs along axis 0 of the grid from the last to the first.
 
     A GPU runs programs in any order; what a kernel writes must not depend on it. Raises as `counting` does.
     """
     _only_interpreted()
     from triton.runtime.interpreter import InterpreterBuilder
 
-    def elsewhere(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda builder, x, y, z: original(builder, order[x], y, z)
+    def mirrored(original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda builder, x, y, z: original(builder, builder.grid_dim[0] - 1 - x, y, z)
 
     with ExitStack() as undo:
-        replace(undo, InterpreterBuilder, "set_grid_idx", elsewhere)
+        replace(undo, InterpreterBuilder, "set_grid_idx", mirrored)
         yield
 
 

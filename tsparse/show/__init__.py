@@ -11,7 +11,7 @@ from tsparse.show.course import course_map
 from tsparse.show.dials import dials
 from tsparse.show.explorer import Explorer, explore
 from tsparse.show.grids import mask, masks, matrices, matrix
-from tsparse.show.launches import launch, tiles
+from tsparse.show.launches import launch, tiles, tiles_loaded
 from tsparse.show.layouts import layout, overview
 from tsparse.show.places import places
 from tsparse.show.rendering import Picture, picture
@@ -35,4 +35,5 @@ __all__ = [
     "picture",
     "places",
     "tiles",
+    "tiles_loaded",
 ]

@@ -148,6 +148,24 @@ def indices(name: str, found: np.ndarray) -> str:
     return f"{name}{'s' if len(different) > 1 else ''} {words.spans(different)}"
 
 
+def tiles_loaded(
+    kernel: Any, grid: tuple[int], *arguments: Any, of: str, tile: int, **constants: Any
+) -> np.ndarray:
+    """Which tiles of `tile` rows of the argument `of` each program loads, bool `[programs, tiles]`.
+
+    Runs the kernel on copies, and raises as `launch` does.
+    """
+    interpret.require()
+    given = dict(zip(watched.bare(kernel).arg_names, arguments, strict=False))
+    memory, programs = watched.run(kernel, watched.Launch(grid, given, constants, ()))
+    rows = given[of].shape[0]
+    table = np.zeros((len(programs), -(-rows // tile)), bool)
+    for seen in programs:
+        for places in seen.loads.get(of, []):
+            table[seen.program[0], memory.rows(of, places) // tile] = True
+    return table
+
+
 def tiles(
     visited: Any,
     wanted: Any,

@@ -45,13 +45,6 @@ QUESTIONS = (
         why="Key block 1 stands in the lists of query blocks 1, 2 and 3. Row list 1 says 0 and 1.",
     ),
     Question(
-        id="16.predict.dots",
-        text="The forward pass has 2 products a block. How many have the two backward kernels together?",
-        options=("4", "5", "6", "7"),
-        right=3,
-        why="Scores and dp in both kernels, then one for dq, one for dv and one for dk: 3 + 4.",
-    ),
-    Question(
         id="16.judge.delta",
         text="o = (1, 2), do = (3, -1), and the weights of the row are (0.5, 0.5). What is delta?",
         options=("1", "2", "0.5", "It cannot be known without v"),
