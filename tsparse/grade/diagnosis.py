@@ -259,7 +259,7 @@ def _too_many_tiles(exercise: Exercise, trial: Trial) -> str:
     row, tile = extra[0].tolist()
     return (
         f"{begin} you visited {int(table.sum())} tiles, where {int(blocks.wanted.sum())} hold a visible key: "
-        f"query block {row} loaded key tile {tile}, and none of its queries may see a key there."
+        f"{blocks.names[0]} {row} loaded {blocks.names[1]} {tile}, and no query of the two sees a key there."
     )
 
 

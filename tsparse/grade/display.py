@@ -113,7 +113,7 @@ def _picture(verdict: Verdict) -> Any:
         seen, wanted = visited(failing.launched, failing.blocks), failing.blocks.wanted
         if (seen != wanted).any():
             title = f"{failing.case.name}: {int(seen.sum())} tiles visited, {int(wanted.sum())} wanted"
-            return tiles(seen, wanted, title)
+            return tiles(seen, wanted, title, names=failing.blocks.names)
     found = failing and difference(failing.got, failing.want)
     if not failing or not found or found.kind == "type":
         return None

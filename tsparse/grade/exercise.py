@@ -66,6 +66,8 @@ class Blocks:
     output: str
     argument: str
     dots: int | None = None
+    names: tuple[str, str] = ("query block", "key tile")
+    """What a row and a column of `wanted` are called, where a learner is told of one."""
 
     def lacking(self, tile: int, rows: int) -> torch.Tensor:
         """Which of so many rows do not have the tile in their list."""
@@ -156,4 +158,4 @@ class Exercise:
 def poisoned_tiles(case: Case, blocks: Blocks) -> list[Case]:
     """A case for each tile of keys that some row does not list: the same inputs with NaN in that tile."""
     tiles = [tile for tile in range(blocks.wanted.shape[1]) if not blocks.wanted[:, tile].all()]
-    return [Case(f"{case.name}, NaN in key tile {tile}", case.args, poison=tile) for tile in tiles]
+    return [Case(f"{case.name}, NaN in {blocks.names[1]} {tile}", case.args, poison=tile) for tile in tiles]

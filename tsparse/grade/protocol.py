@@ -146,6 +146,8 @@ def pack(
         return {"tuple" if isinstance(value, tuple) else "list": items}
     if depth < DEEPEST and isinstance(value, dict) and all(isinstance(key, (str, int)) for key in value):
         return {"dict": [[key, pack(item, arrays, callables, depth + 1)] for key, item in value.items()]}
+    if isinstance(value, set) and all(isinstance(item, str) for item in value):
+        return {"set": sorted(value)}
     if callables is not None and isinstance(value, Once):
         callables.append(functools.partial(next, value.make(), None))
         return {"once": len(callables) - 1}
@@ -176,6 +178,8 @@ def unpack(
             return [unpack(item, arrays, call, depth + 1) for item in items]
         case {"dict": items}:
             return {key: unpack(item, arrays, call, depth + 1) for key, item in items}
+        case {"set": [*words]} if all(isinstance(word, str) for word in words):
+            return set(words)
         case {"callable": int(number)} if call is not None:
             return call(number)
         case {"once": int(number)} if call is not None:

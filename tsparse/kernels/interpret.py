@@ -110,16 +110,28 @@ def tracing() -> Iterator[list[Program]]:
 
 
 @contextmanager
+def backwards() -> Iterator[None]:
+    """Run the programs along axis 0 of the grid from the last to the first.
+
+    A GPU runs programs in any order; what a kernel writes must not depend on it. Raises as `counting` does.
+    """
+    _only_interpreted()
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    def mirrored(original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda builder, x, y, z: original(builder, builder.grid_dim[0] - 1 - x, y, z)
+
+    with ExitStack() as undo:
+        replace(undo, InterpreterBuilder, "set_grid_idx", mirrored)
+        yield
+
+
+@contextmanager
 def _watching(
     begin: Callable[[str, tuple[int, int, int]], None], record: Callable[[Access | Dot], None]
 ) -> Iterator[None]:
     """Call `begin(kernel, index)` before each program, and `record` before each of its steps."""
-    if canary().status == "off":
-        raise RuntimeError(
-            "work is counted in Triton's interpreter, but in this process kernels are compiled: "
-            "start another with TRITON_INTERPRET=1"
-        )
-    require()
+    _only_interpreted()
     from triton.runtime.interpreter import GridExecutor, InterpreterBuilder
 
     kernel = ""
@@ -157,6 +169,15 @@ def _watching(
         for name, observe in seen.items():
             replace(undo, InterpreterBuilder, name, functools.partial(_observed, observe))
         yield
+
+
+def _only_interpreted() -> None:
+    if canary().status == "off":
+        raise RuntimeError(
+            "work is counted in Triton's interpreter, but in this process kernels are compiled: "
+            "start another with TRITON_INTERPRET=1"
+        )
+    require()
 
 
 def replace(

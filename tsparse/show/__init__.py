@@ -16,7 +16,7 @@ from tsparse.show.gathering import gathered
 from tsparse.show.grids import mask, masks, matrices, matrix
 from tsparse.show.heads import attention, heads
 from tsparse.show.histories import training
-from tsparse.show.launches import launch, tiles
+from tsparse.show.launches import launch, tiles, tiles_loaded
 from tsparse.show.layouts import layout, overview
 from tsparse.show.paths import reach
 from tsparse.show.places import places
@@ -57,6 +57,7 @@ __all__ = [
     "roofline",
     "spans",
     "tiles",
+    "tiles_loaded",
     "training",
     "waste",
 ]

@@ -180,10 +180,35 @@ def indices(name: str, found: np.ndarray) -> str:
     return f"{name}{'s' if len(different) > 1 else ''} {words.spans(different)}"
 
 
-def tiles(visited: Any, wanted: Any, title: str, alt: str | None = None) -> Picture:
+def tiles_loaded(
+    kernel: Any, grid: tuple[int], *arguments: Any, of: str, tile: int, **constants: Any
+) -> np.ndarray:
+    """Which tiles of `tile` rows of the argument `of` each program loads, bool `[programs, tiles]`.
+
+    Runs the kernel on copies, and raises as `launch` does.
+    """
+    interpret.require()
+    given = dict(zip(watched.bare(kernel).arg_names, arguments, strict=False))
+    memory, programs = watched.run(kernel, watched.Launch(grid, given, constants, ()))
+    rows = given[of].shape[0]
+    table = np.zeros((len(programs), -(-rows // tile)), bool)
+    for seen in programs:
+        for places in seen.loads.get(of, []):
+            table[seen.program[0], memory.rows(of, places) // tile] = True
+    return table
+
+
+def tiles(
+    visited: Any,
+    wanted: Any,
+    title: str,
+    alt: str | None = None,
+    names: tuple[str, str] = ("query block", "key tile"),
+) -> Picture:
     """Tiles that a kernel visited against those of the layout, bool `[query blocks, key blocks]` both.
 
-    Dark is visited as it should be, crossed is visited for nothing, dotted is missing.
+    `names` are those of a row and of a column. Dark is visited as it should be, crossed is visited for
+    nothing, dotted is missing.
     """
     seen, asked = grids.boolean_table(visited), grids.boolean_table(wanted)
     if seen.shape != asked.shape:
@@ -194,7 +219,7 @@ def tiles(visited: Any, wanted: Any, title: str, alt: str | None = None) -> Pict
         style.cells(axes, palette[np.where(seen, np.where(asked, 1, 2), np.where(asked, 3, 0))])
         style.hatch(axes, seen & ~asked, "xxx", style.WRONG)
         style.hatch(axes, asked & ~seen, "...", style.INK)
-        style.grid_axes(axes, asked.shape, ("query block", "key block"))
+        style.grid_axes(axes, asked.shape, names)
         style.legend(
             figure,
             [
@@ -204,20 +229,20 @@ def tiles(visited: Any, wanted: Any, title: str, alt: str | None = None) -> Pict
                 style.swatch(style.PAPER, "skipped"),
             ],
         )
-    return picture(figure, alt or f"{title}. {tiles_in_words(seen, asked)}")
+    return picture(figure, alt or f"{title}. {tiles_in_words(seen, asked, names)}")
 
 
-def tiles_in_words(seen: np.ndarray, asked: np.ndarray) -> str:
+def tiles_in_words(seen: np.ndarray, asked: np.ndarray, names: tuple[str, str]) -> str:
     """The tiles in words, those that are not as they should be by row."""
     counts = (
         f"{words.count(int(seen.sum()), 'tile')} visited, {int(asked.sum())} wanted, of {seen.shape[0]} x "
         f"{seen.shape[1]}"
     )
     rows = [
-        f"query block {row} {what} {words.spans(np.flatnonzero(found[row]).tolist())}"
+        f"{names[0]} {row} {what} {names[1]} {words.spans(np.flatnonzero(found[row]).tolist())}"
         for what, found in (
-            ("visits for nothing key tile", seen & ~asked),
-            ("misses key tile", asked & ~seen),
+            ("visits for nothing", seen & ~asked),
+            ("misses", asked & ~seen),
         )
         for row in np.flatnonzero(found.any(axis=1))
     ]
