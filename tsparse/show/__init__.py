@@ -24,6 +24,7 @@ from tsparse.show.portrait import portraits
 from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
 from tsparse.show.roofline import roofline
+from tsparse.show.schedules import schedule, schedules
 
 __all__ = [
     "Changes",
@@ -54,6 +55,8 @@ __all__ = [
     "poster",
     "reach",
     "roofline",
+    "schedule",
+    "schedules",
     "spans",
     "tiles",
     "training",
