@@ -134,6 +134,22 @@ def test_arguments_are_specialized_as_in_a_launch():
     assert loads(x[1:], n=1024) == 8
 
 
+def test_several_kernels_compile_in_one_go_each_for_its_target_and_in_their_order():
+    vector = {"x_ptr": torch.float32, "out_ptr": torch.float32, "n": 64, "scale": 2.0, "BLOCK": 64}
+    launches = [
+        (double, vector, "sm_90"),
+        (toy_attention, toy_arguments(BLOCK_M=32), "sm_80"),
+        (double, vector | {"BLOCK": 32}, "sm_80"),
+    ]
+    made = inspect.compile_all(launches)
+    assert [(one.kernel, one.target) for one in made] == [
+        ("double", "sm_90"),
+        ("toy_attention", "sm_80"),
+        ("double", "sm_80"),
+    ]
+    assert [one.tile.get("BLOCK", one.tile.get("BLOCK_M")) for one in made] == [64, 32, 32]
+
+
 def test_kernel_that_does_not_compile_says_where_and_why():
     with pytest.raises(RuntimeError, match=r"(?s)broken does not compile for sm_80: .*no_such_thing"):
         inspect.compile(broken, {"x_ptr": torch.float32, "BLOCK": 16}, ["sm_80"])

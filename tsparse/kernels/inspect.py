@@ -53,10 +53,19 @@ def compile(
     Returns the results in the order of the targets. Raises ValueError for a target that is not one of
     `TARGETS`, and RuntimeError where the compiler refuses, with what it says.
     """
-    source = _source(function)
-    seen = {name: _as_seen(value) for name, value in arguments.items()}
-    launches = [Launch(source, function.__name__, seen, _known(target)) for target in targets]
-    return [compiled for _, compiled in _compiled(launches)]
+    return compile_all([(function, arguments, target) for target in targets])
+
+
+def compile_all(launches: Iterable[tuple[Any, Mapping[str, Any], str]]) -> list[Compiled]:
+    """Compile several kernels, each with its arguments and its target, as `compile` does, in one process.
+
+    compile_all([(kernel, arguments | {"BLOCK": block}, "sm_90") for block in (64, 128)])
+    """
+    asked = []
+    for function, arguments, target in launches:
+        seen = {name: _as_seen(value) for name, value in arguments.items()}
+        asked.append(Launch(_source(function), function.__name__, seen, _known(target)))
+    return [compiled for _, compiled in _compiled(asked)]
 
 
 def sass(compiled: Compiled) -> str:

@@ -24,6 +24,7 @@ from tsparse.show.portrait import portraits
 from tsparse.show.posters import poster
 from tsparse.show.rendering import Picture, picture
 from tsparse.show.roofline import roofline
+from tsparse.show.schedules import schedule, schedules
 from tsparse.show.waste import waste
 
 __all__ = [
@@ -55,6 +56,8 @@ __all__ = [
     "poster",
     "reach",
     "roofline",
+    "schedule",
+    "schedules",
     "spans",
     "tiles",
     "tiles_loaded",
