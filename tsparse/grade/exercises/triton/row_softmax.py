@@ -124,8 +124,8 @@ EXERCISE = Exercise(
         Wrong("other=0.0", counted_as_zero, TEXT.but(LOAD_MASK, ", mask=inside, other=0.0)")),
         Wrong(
             "other= left out",
-            "Rows are NaN as soon as a lane is absent. Without `other=` it holds anything on a GPU (here NaN): "
-            'say `other=-float("inf")`, and subtract the maximum, the only thing that -inf does not move.',
+            "Rows with an absent lane are NaN: without `other=` it holds anything on a GPU, and here NaN. Say "
+            '`other=-float("inf")`, and subtract the maximum, the only thing that -inf does not move.',
             TEXT.but(LOAD_MASK, ", mask=inside)"),
         ),
         Wrong("no maximum", no_maximum, TEXT.but("x - tl.max(x, axis=0)", "x")),
