@@ -124,7 +124,7 @@ EXERCISE = Exercise(
         Wrong("other=0.0", counted_as_zero, TEXT.but(LOAD_MASK, ", mask=inside, other=0.0)")),
         Wrong(
             "other= left out",
-            "Rows with an absent lane are NaN: without `other=` it holds anything on a GPU, and here NaN. Say "
+            "Rows with an absent lane are NaN: without `other=` it holds anything on a GPU, here NaN. Say "
             '`other=-float("inf")`, and subtract the maximum, the only thing that -inf does not move.',
             TEXT.but(LOAD_MASK, ", mask=inside)"),
         ),
