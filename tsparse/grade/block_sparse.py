@@ -98,7 +98,7 @@ class Attention(torch.autograd.Function):
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of q, k and v."""
         heads = zip(*ctx.saved_tensors, dout.contiguous(), strict=True)
-        gradients = [one_head(*head, ctx.walk) for head in heads]
+        gradients = [one_head(q, k, v, out, lse, do, ctx.walk) for q, k, v, out, lse, do in heads]
         return (*(torch.stack(x) for x in zip(*gradients, strict=True)), None)
 
 

@@ -94,24 +94,26 @@ def without_last_query(x: Parts, weights: Tensor) -> Tensor:
     return kept
 
 
-def nudged(wanted: Tensor) -> Tensor:
-    """Two numbers of one column wrong, by as much up as down."""
-    found = wanted.clone()
-    found[0, 0] += 0.5
-    found[1, 0] -= 0.5
-    return found
+def last_rows_exchanged(right: Tensor) -> Tensor:
+    """The last two rows change places: sum and norm stay."""
+    return torch.cat([right[:-2], right[-2:].flip(0)])
+
+
+def last_channel_turned(right: Tensor) -> Tensor:
+    """The last channel has the other sign: the norm stays."""
+    return torch.cat([right[:, :-1], -right[:, -1:]], dim=1)
 
 
 FAULTS: dict[str, tuple[str, Fault]] = {
     "out is 1% too large": ("out", lambda x, r: 1.01 * r["out"]),
     "out ignores the mask": ("out", lambda x, r: (x.q @ x.k.T * x.scale).softmax(-1) @ x.v),
     "dq without the scale": ("dq", lambda x, r: r["dq"] / x.scale),
-    "dq with the scale twice": ("dq", lambda x, r: r["dq"] * x.scale),
+    "dq with the sign of its last channel turned": ("dq", lambda x, r: last_channel_turned(r["dq"])),
     "dq without delta": ("dq", lambda x, r: (x.p * x.dp) @ x.k * x.scale),
     "dq from hidden pairs too": ("dq", lambda x, r: unmasked(x) * (x.dp - x.delta) @ x.k * x.scale),
     "dk 2% too small": ("dk", lambda x, r: 0.98 * r["dk"]),
     "dk without the last query": ("dk", lambda x, r: without_last_query(x, x.ds).T @ x.q * x.scale),
-    "dk with two errors that cancel": ("dk", lambda x, r: nudged(r["dk"])),
+    "dk with its last two rows exchanged": ("dk", lambda x, r: last_rows_exchanged(r["dk"])),
     "dk with delta added": ("dk", lambda x, r: (x.p * (x.dp + x.delta)).T @ x.q * x.scale),
     "dv as if dout were 1": ("dv", lambda x, r: x.p.T @ torch.ones_like(x.dout)),
     "dv without the last query": ("dv", lambda x, r: without_last_query(x, x.p).T @ x.dout),
