@@ -60,7 +60,7 @@ def test_references_give_the_lists_of_the_package(pattern, n_q, n_kv, block):
 
 
 @pytest.mark.parametrize(
-    ("n", "window", "block"), [(61, 21, 8), (40, 8, 8), (9, 3, 1), (5, 3, 8), (4096, 300, 64)]
+    ("n", "window", "block"), [(61, 21, 8), (40, 8, 8), (40, 15, 8), (9, 3, 1), (5, 3, 8), (4096, 300, 64)]
 )
 def test_window_lists_are_those_of_the_package(n, window, block):
     layout = SlidingWindow(window).layout(n, block=block)

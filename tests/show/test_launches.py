@@ -59,7 +59,7 @@ def test_products_are_counted_in_the_title():
     asked = matmul.launch(torch.randn(20, 35), torch.randn(35, 70))
     kernel = exercise("triton.matmul").reference.define()
     explorer = show.launch(kernel, asked.grid, *asked.arguments.values(), **asked.constants)
-    assert "multiplies 16 × 16 by 16 × 32 (3 times)" in repr(explorer)
+    assert "multiplies 16 × 32 by 32 × 64 (2 times)" in repr(explorer)
 
 
 @needs_interpreter

@@ -69,9 +69,12 @@ def other_values(value: Any, default: Any) -> Iterator[tuple[str, Any]]:
 
 
 def one_axis_for_another(scene: Scene) -> str | None:
-    """Right wherever all axes have one length."""
+    """Right wherever all axes have one length, and nowhere else."""
     alike = [trial for trial in scene.trials if len(lengths(trial)) == 1]
+    others = [trial for trial in scene.trials if len(lengths(trial)) > 1]
     if scene.difference.kind != "values" or not alike or any(trial.fault for trial in alike):
+        return None
+    if not all(trial.fault for trial in others):
         return None
     size = lengths(alike[0]).pop()
     return (

@@ -85,6 +85,11 @@ def not_finite(scene: Scene) -> str | None:
         return f"First inf at {at}: a number grew too large, or something was divided by 0."
     if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool and bool((~mask.any(-1)).any()):
         return f"First NaN at {at}: a row that may see no key ends in 0/0."
+    if scene.trial.outcome.launched is not None:
+        return (
+            f"First NaN at {list(place)}. An output starts as NaN: nothing was written there, or what was "
+            "written came from a lane without `other=`, or from 0/0 or inf - inf."
+        )
     return f"First NaN at {at}: look for 0/0, inf - inf or inf/inf."
 
 

@@ -40,9 +40,9 @@ def gathered(layout: BlockLayout, row: int, alt: str | None = None) -> Picture:
         for axes, name in zip(panels, ("the layout", "k, v", "gathered"), strict=True):
             axes.set_title(name, weight="bold", loc="left")
         style.legend(figure, block_legend())
-    return picture(
-        figure,
-        alt
-        or f"{title}. Left the layout with row {row} framed; it lists {row_in_words(layout, row)}. In the middle "
-        "k and v, cut into blocks, with those blocks dark. On the right only those, one below the other.",
+    words = (
+        f"{title}. Left the layout with row {row} framed; it lists {row_in_words(layout, row)}. In the "
+        "middle k and v, cut into blocks, with those blocks dark. On the right only "
+        "those, one below the other."
     )
+    return picture(figure, alt or words)

@@ -193,8 +193,8 @@ def tiles_loaded(
     rows = given[of].shape[0]
     table = np.zeros((len(programs), -(-rows // tile)), bool)
     for seen in programs:
-        for places in seen.loads.get(of, []):
-            table[seen.program[0], memory.rows(of, places) // tile] = True
+        for touched in seen.loads.get(of, []):
+            table[seen.program[0], memory.rows(of, touched) // tile] = True
     return table
 
 

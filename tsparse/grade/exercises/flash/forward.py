@@ -110,7 +110,7 @@ def absent_keys(mistake: Mistake) -> str:
     n_kv, block_n, _ = ragged(mistake)
     many = -n_kv % block_n
     keys = "1 absent key has" if many == 1 else f"{many} absent keys have"
-    return f"n_kv = {n_kv}: {keys} weight. Set their scores to -inf."
+    return f"n_kv = {n_kv}: {keys} weight. Set their scores to `-inf`."
 
 
 def end_left_out(mistake: Mistake) -> str:
@@ -163,7 +163,7 @@ EXERCISE = Exercise(
         ),
         Wrong(
             "maximum never kept",
-            "m_i is still -inf after the loop: keep the new maximum, `m_i = m_new`.",
+            "m_i is still `-inf` after the loop: keep the new maximum, `m_i = m_new`.",
             TEXT.but("        m_i = m_new\n", ""),
         ),
         Wrong(

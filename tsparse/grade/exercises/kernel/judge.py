@@ -62,6 +62,11 @@ def turned(wanted: Tensor) -> Tensor:
     return wanted.mT if wanted.shape[0] == wanted.shape[1] else every_tile(wanted)
 
 
+def from_below(wanted: Tensor) -> Tensor:
+    """The tiles of a kernel whose first program takes the list of the last row, and so on."""
+    return wanted.flip(0)
+
+
 def of_entries(row: Tensor, col: Tensor) -> Tensor:
     """A row of a table that visits these blocks."""
     return torch.zeros_like(row).index_fill(0, col.long(), True)
@@ -72,7 +77,7 @@ def rows(crow: Tensor) -> list[tuple[int, int]]:
     return list(zip(crow.tolist()[:-1], crow.tolist()[1:], strict=True))
 
 
-FAULTS = (every_tile, next_rows_first, counted, last_left_out, from_the_start, turned)
+FAULTS = (every_tile, next_rows_first, counted, last_left_out, from_the_start, turned, from_below)
 
 
 def cases(rng: Generator) -> list[Case]:
@@ -96,9 +101,9 @@ def cases(rng: Generator) -> list[Case]:
         case("3 x 5 blocks", 3, 5, (0, 1, 2)),
         case("4 x 4 blocks, one of the four was given columns", 4, 4, (5, 2, 3)),
         case("5 x 5 blocks, one begins at 0", 5, 5, (4, 5, 3)),
-        case("6 x 4 blocks", 6, 4, (1, 2, 3)),
+        case("6 x 4 blocks, one begins with the last row", 6, 4, (6, 2, 3)),
         case("a row that lists nothing", 4, 5, (1, 4, 0), empty=True, edge=True),
-        case("5 x 5 blocks and an empty row", 5, 5, (1, 2, 5), empty=True, edge=True),
+        case("5 x 5 blocks and an empty row", 5, 5, (1, 6, 5), empty=True, edge=True),
     ]
 
 
@@ -156,6 +161,11 @@ EXERCISE = Exercise(
             "lists of columns",
             said("walks lists of columns as if they were lists of rows: its table is the transpose."),
             choice(turned),
+        ),
+        Wrong(
+            "rows from below",
+            said("gives the first row the list of the last one: right blocks, but for other queries."),
+            choice(from_below),
         ),
     ),
 )

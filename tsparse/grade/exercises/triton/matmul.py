@@ -51,7 +51,7 @@ def cases(rng: Generator) -> list[Case]:
         cancelling(rng),
         nearly_cancelling(rng),
         case(1, 5, 7, edge=True),
-        case(17, 1, 1, edge=True),
+        case(17, 1, 3, edge=True),
     ]
 
 

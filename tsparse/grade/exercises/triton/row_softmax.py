@@ -68,8 +68,11 @@ def absent(mistake: Mistake) -> int:
 def counted_as_zero(mistake: Mistake) -> str:
     """How many columns too many took part."""
     many = absent(mistake)
-    column = "1 absent column counts" if many == 1 else f"{many} absent columns count"
-    return f'{column} as score 0, and exp(0) is 1: give what is absent `other=-float("inf")`.'
+    lanes = "1 lane is" if many == 1 else f"{many} lanes are"
+    return (
+        f"{lanes} absent and counted: loaded as 0 each adds exp(0), 1, to the sum. Only "
+        '`other=-float("inf")` adds nothing.'
+    )
 
 
 def no_maximum(mistake: Mistake) -> str:
@@ -121,7 +124,8 @@ EXERCISE = Exercise(
         Wrong("other=0.0", counted_as_zero, TEXT.but(LOAD_MASK, ", mask=inside, other=0.0)")),
         Wrong(
             "other= left out",
-            'What a masked-off lane holds is undefined on a GPU (here it is NaN): say `other=-float("inf")`.',
+            "Rows with an absent lane are NaN: without `other=` it holds anything on a GPU, here NaN. Say "
+            '`other=-float("inf")`, and subtract the maximum, the only thing that -inf does not move.',
             TEXT.but(LOAD_MASK, ", mask=inside)"),
         ),
         Wrong("no maximum", no_maximum, TEXT.but("x - tl.max(x, axis=0)", "x")),

@@ -82,7 +82,8 @@ def row_length_for_stride(mistake: Mistake) -> str:
 def factor_of_the_column(mistake: Mistake) -> str:
     """Which factors were loaded."""
     last = min(block(mistake.case.args[0]), columns(mistake)) - 1
-    return f"Program (1, 0) loaded s[0] to s[{last}]; row 1 has one factor, s[1]: load `s_ptr + row`."
+    loaded = f"s[0] to s[{last}]" if last else "s[0]"
+    return f"Program (1, 0) loaded {loaded}; row 1 has one factor, s[1]: load `s_ptr + row`."
 
 
 def first_columns_only(mistake: Mistake) -> str:
