@@ -274,7 +274,9 @@ PICK_TILE = Exercise(
         ),
         Wrong(
             "anything rather than None",
-            lambda m: f'No tile fits, so the answer is None; you return "{m.got}" all the same.',
+            lambda m: (
+                f'No tile fits here, and you return "{m.got}" all the same: there is no name to return.'
+            ),
             anything_at_last,
         ),
     ),
