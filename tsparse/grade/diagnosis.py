@@ -49,10 +49,20 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial], run: Run) -> Diagnosis
         _by_wrong_answer(exercise, wrong[0], trials)
         or (_by_error(first) if first.fault == "raised" else None)
         or _by_dtype(exercise, first, trials, run)
-        or next(filter(None, (_by_wrong_answer(exercise, trial) for trial in wrong[1:])), None)
+        or next(
+            filter(None, (_by_wrong_answer(exercise, trial) for trial in _further(exercise, wrong))), None
+        )
         or _by_cost(exercise, first)
         or _by_probe(exercise, first, trials, run)
     )
+
+
+def _further(exercise: Exercise, wrong: Sequence[Trial]) -> Sequence[Trial]:
+    """The cases after the simplest that name a mistake; of kernels few, as each known one is launched."""
+    return wrong[1:] if exercise.kernel is None else wrong[1:FURTHER_LAUNCHES]
+
+
+FURTHER_LAUNCHES = 4
 
 
 def _urgency(trial: Trial) -> tuple[int, bool]:
