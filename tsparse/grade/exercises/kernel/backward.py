@@ -6,11 +6,11 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from tsparse.grade.draw import normal
 from tsparse.grade.exercise import Case, Mistake
+from tsparse.grade.exercises.kernel.lists import elements, in_window, lists
 from tsparse.grade.launches import padded
 
 HEAD_DIM = 16
@@ -48,29 +48,6 @@ class Gradients(NamedTuple):
     dq: Tensor
     dk: Tensor
     dv: Tensor
-
-
-def in_window(n_q: int, n_kv: int, window: int) -> Tensor:
-    """Whether query i may see key j, 0 <= i - j < window: `[n_q, n_kv]`."""
-    gap = torch.arange(n_q)[:, None] - torch.arange(n_kv)
-    return (gap >= 0) & (gap < window)
-
-
-def lists(table: Tensor) -> tuple[Tensor, Tensor]:
-    """What is True in table `[R, C]` as crow `[R + 1]` and col, int32."""
-    return F.pad(table.sum(1).cumsum(0), (1, 0)).int(), table.nonzero()[:, 1].int()
-
-
-def listed(first: Tensor, second: Tensor, columns: int) -> Tensor:
-    """The table `[R, columns]` that lists stand for."""
-    table = torch.zeros(len(first) - 1, columns, dtype=torch.bool)
-    table[torch.arange(len(first) - 1).repeat_interleave(first.diff().long()), second.long()] = True
-    return table
-
-
-def elements(table: Tensor, n_q: int, n_kv: int, block: tuple[int, int]) -> Tensor:
-    """A table of blocks as a mask `[n_q, n_kv]`."""
-    return table.repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)[:n_q, :n_kv]
 
 
 def gradients(x: Inputs, table: Tensor) -> Gradients:

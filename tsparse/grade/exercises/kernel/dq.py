@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
 from tsparse.grade.exercises.kernel import backward
 from tsparse.grade.exercises.kernel.backward import ASYMMETRIC, TALL, Inputs, inputs
+from tsparse.grade.exercises.kernel.lists import listed
 from tsparse.grade.launches import Launch, cdiv, kernel_text, output
 
 TEXT = kernel_text(Path(__file__).with_name("backward_kernels.py"), "kernel_dq")
@@ -17,7 +18,7 @@ TEXT = kernel_text(Path(__file__).with_name("backward_kernels.py"), "kernel_dq")
 
 def table_of(x: Inputs) -> Tensor:
     """The blocks that are listed, `[R, C]`."""
-    return backward.listed(x.first, x.second, cdiv(len(x.k), x.block[1]))
+    return listed(x.first, x.second, cdiv(len(x.k), x.block[1]))
 
 
 def kernel_dq(

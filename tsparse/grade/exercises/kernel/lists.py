@@ -1,4 +1,4 @@
-"""Lists of blocks for the kernels of lesson 15: drawn, read, and handed to a launch."""
+"""Lists of blocks for the kernels of lessons 15 and 16: drawn, read, and handed to a launch."""
 
 from __future__ import annotations
 
@@ -29,9 +29,15 @@ def listed(crow: Tensor, col: Tensor, columns: int) -> Tensor:
     return table
 
 
-def elements(table: Tensor, n_q: int, n_kv: int) -> Tensor:
+def elements(table: Tensor, n_q: int, n_kv: int, block: tuple[int, int] = flash.TALL) -> Tensor:
     """A table of blocks as a mask `[n_q, n_kv]`."""
-    return table.repeat_interleave(BLOCK_M, 0).repeat_interleave(BLOCK_N, 1)[:n_q, :n_kv]
+    return table.repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)[:n_q, :n_kv]
+
+
+def in_window(n_q: int, n_kv: int, window: int) -> Tensor:
+    """Whether query i may see key j, 0 <= i - j < window: `[n_q, n_kv]`."""
+    gap = torch.arange(n_q)[:, None] - torch.arange(n_kv)
+    return (gap >= 0) & (gap < window)
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor, sm_scale: float, mask: Tensor) -> tuple[Tensor, Tensor]:

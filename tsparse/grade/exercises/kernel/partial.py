@@ -16,6 +16,7 @@ from tsparse.grade.exercises.kernel.lists import (
     BLOCK_N,
     attended,
     elements,
+    in_window,
     launched,
     listed,
     lists,
@@ -57,12 +58,6 @@ def tables(
     """Which blocks are full and which are partial, `[R, C]` both."""
     columns = cdiv(k.shape[1], BLOCK_N)
     return listed(full_crow, full_col, columns), listed(crow, col, columns)
-
-
-def in_window(n_q: int, n_kv: int, window: int) -> Tensor:
-    """Whether query i sees key j, 0 <= i - j < window: `[n_q, n_kv]`."""
-    gap = torch.arange(n_q)[:, None] - torch.arange(n_kv)
-    return (gap >= 0) & (gap < window)
 
 
 def of_window(n_q: int, n_kv: int, window: int) -> tuple[Tensor, Tensor]:
