@@ -88,7 +88,7 @@ def mask_turned(weights, mask):
     return (weights * turned).sum(-1).mean(-1)
 
 
-@wrong("reading.kept_mass", "nearly right")
+@wrong("reading.kept_mass", "wrong dtype")
 def always_float64(weights, mask):
     return (weights.double() * mask).sum(-1).mean(-1)
 

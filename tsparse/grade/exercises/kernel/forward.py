@@ -153,7 +153,7 @@ def empty_row(mistake: Mistake) -> str:
     row = next(row for row in range(len(crow) - 1) if crow[row] == crow[row + 1])
     return (
         f"Row {row} lists nothing: acc and l are 0 there, and 0/0 is NaN. Divide by 1 where l is 0; lse "
-        "becomes -inf by itself."
+        "becomes `-inf` by itself."
     )
 
 

@@ -134,8 +134,8 @@ def not_masked(mistake: Mistake) -> str:
     """A pair that should be hidden."""
     row, column, query, key = hidden_pair(mistake)
     return (
-        f"In the partial block ({row}, {column}) query {query} saw key {key}, which the rule hides: -inf for "
-        "scores whose gap is not 0 to WINDOW - 1."
+        f"In the partial block ({row}, {column}) query {query} saw key {key}, which the rule hides: give "
+        "`-inf` to scores whose gap is not 0 to WINDOW - 1."
     )
 
 
@@ -166,7 +166,7 @@ def nothing_yet(mistake: Mistake) -> str:
             if not seen[query, keys].any():
                 return (
                     f"In its first block, ({row}, {columns[0]}), query {query} sees nothing yet: its maximum "
-                    "is still -inf, and -inf - -inf is NaN. Subtract 0 where the maximum is -inf."
+                    "is still `-inf`, and `-inf - -inf` is NaN. Subtract 0 where the maximum is `-inf`."
                 )
     raise ValueError("here every query sees something in its first block")
 

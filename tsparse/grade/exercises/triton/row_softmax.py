@@ -117,7 +117,7 @@ EXERCISE = Exercise(
     row_sums=True,
     hints=(
         "One program holds one row: `cols = tl.arange(0, BLOCK)`; `cols < n_cols` says which are there.",
-        "What is absent must not count: load it as -inf (`other=`), whose exponential is 0.",
+        "What is absent must not count: load it as `-inf` (`other=`), whose exponential is 0.",
         "Subtract `tl.max(x, axis=0)`, take `tl.exp`, divide by `tl.sum(..., axis=0)`, mask the store.",
     ),
     wrong=(
@@ -125,7 +125,7 @@ EXERCISE = Exercise(
         Wrong(
             "other= left out",
             "Rows with an absent lane are NaN: without `other=` it holds anything on a GPU, here NaN. Say "
-            '`other=-float("inf")`, and subtract the maximum, the only thing that -inf does not move.',
+            '`other=-float("inf")`, and subtract the maximum, the only thing that `-inf` does not move.',
             TEXT.but(LOAD_MASK, ", mask=inside)"),
         ),
         Wrong("no maximum", no_maximum, TEXT.but("x - tl.max(x, axis=0)", "x")),
