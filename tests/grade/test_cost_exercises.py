@@ -3,40 +3,27 @@
 import pytest
 import torch
 
-from tests.grade.cost_answers import RIGHT, WRONG, Answer
+from tests.grade.answers import assert_is_rejected_and_named, assert_passes, called
+from tests.grade.cost_answers import ANSWERS, RIGHT, WRONG
 from tsparse.cost import forward
-from tsparse.grade.checking import judge, run_here
 from tsparse.grade.exercises import exercise
-
-SEEDS = range(3)
-
-
-def called(answer: Answer) -> str:
-    """The name of a test: the exercise and the function."""
-    return f"{answer.exercise.removeprefix('cost.')}-{answer.function.__name__}"
 
 
 @pytest.mark.parametrize("case", RIGHT, ids=called)
 def test_right_answer_written_differently_passes(case):
-    for seed in SEEDS:
-        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
-        assert verdict.status == "PASS", verdict.message
+    assert_passes(case)
 
 
 @pytest.mark.parametrize("case", WRONG, ids=called)
 def test_wrong_answer_is_rejected_and_named(case):
-    for seed in SEEDS:
-        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
-        assert verdict.status == "FAIL"
-        assert verdict.earned < verdict.points
-        if case.named is not None:
-            assert verdict.mistake == case.named, verdict.message
+    assert_is_rejected_and_named(case)
 
 
 @pytest.mark.parametrize("id", sorted({case.exercise for case in WRONG}))
 def test_every_exercise_was_tried_with_other_right_and_other_wrong_answers(id):
-    assert sum(id == case.exercise for case in RIGHT) >= 2
-    assert sum(id == case.exercise for case in WRONG) >= 8
+    right, wrong = ANSWERS.tried(id)
+    assert right >= 2
+    assert wrong >= 8
 
 
 def test_references_agree_with_the_package():

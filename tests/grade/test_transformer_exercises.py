@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.grade.mask_answers import Answer
-from tests.grade.transformer_answers import RIGHT, WRONG, asks_twice
+from tests.grade.answers import Answer, assert_is_rejected_and_named, assert_passes, called
+from tests.grade.transformer_answers import ANSWERS, RIGHT, WRONG, asks_twice
 from tsparse.grade.checking import judge, run_here
 from tsparse.grade.exercises import exercise
 from tsparse.grade.exercises.transformer import parts
 from tsparse.grade.runner import grade_sheet
 
-SEEDS = range(3)
 IDS = ["transformer.encoder_layer", "transformer.decoder_layer", "transformer.greedy_decode"]
 
 
@@ -25,32 +24,21 @@ def same_random_numbers() -> None:
     torch.manual_seed(0)
 
 
-def called(answer: Answer) -> str:
-    """The name of a test: the exercise and the function."""
-    return f"{answer.exercise.removeprefix('transformer.')}-{answer.function.__name__}"
-
-
 @pytest.mark.parametrize("case", RIGHT, ids=called)
 def test_right_answer_written_differently_passes(case: Answer) -> None:
-    for seed in SEEDS:
-        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
-        assert verdict.status == "PASS", verdict.message
+    assert_passes(case)
 
 
 @pytest.mark.parametrize("case", WRONG, ids=called)
 def test_wrong_answer_is_rejected_and_named(case: Answer) -> None:
-    for seed in SEEDS:
-        verdict = judge(exercise(case.exercise), run_here(case.function), seed)
-        assert verdict.status == "FAIL"
-        assert verdict.earned < verdict.points
-        if case.named is not None:
-            assert verdict.mistake == case.named, verdict.message
+    assert_is_rejected_and_named(case)
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_every_exercise_was_tried_with_other_right_and_other_wrong_answers(id: str) -> None:
-    assert sum(id == case.exercise for case in RIGHT) >= 2
-    assert sum(id == case.exercise for case in WRONG) >= 8
+    right, wrong = ANSWERS.tried(id)
+    assert right >= 2
+    assert wrong >= 8
 
 
 @pytest.mark.parametrize(

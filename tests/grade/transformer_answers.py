@@ -1,31 +1,20 @@
 """Right and wrong answers to the exercises of lesson 05, others than the exercises' own."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.grade.mask_answers import Answer
+from tests.grade.answers import Answers
 from tsparse.grade.exercises.transformer.parts import layer_norm, multi_head
 
-RIGHT: list[Answer] = []
-WRONG: list[Answer] = []
+ANSWERS = Answers()
+RIGHT, WRONG = ANSWERS.rights, ANSWERS.wrongs
+right, wrong = ANSWERS.right, ANSWERS.wrong
 ENCODER, DECODER, GREEDY = (
     f"transformer.{name}" for name in ("encoder_layer", "decoder_layer", "greedy_decode")
 )
-
-
-def right(exercise: str) -> Callable[..., Any]:
-    """Register a right answer, written in another way than the reference."""
-    return lambda function: RIGHT.append(Answer(exercise, function)) or function
-
-
-def wrong(exercise: str, named: str | None = None) -> Callable[..., Any]:
-    """Register a wrong answer; `named` is the mistake that a learner is told, None if that may vary."""
-    return lambda function: WRONG.append(Answer(exercise, function, named)) or function
 
 
 def linear(x, weights, name):

@@ -3,27 +3,8 @@
 `right` and `wrong` register an answer; `tests/grade/test_masks_exercises.py` judges them all.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from tests.grade.answers import Answers
 
-
-class Answer(NamedTuple):
-    """An answer; `named` is the mistake that a learner is told, None if that may vary."""
-
-    exercise: str
-    function: Callable[..., Any]
-    named: str | None = None
-
-
-RIGHT: list[Answer] = []
-WRONG: list[Answer] = []
-
-
-def right(exercise: str) -> Callable[..., Any]:
-    """Register a right answer, written in another way than the reference."""
-    return lambda function: RIGHT.append(Answer(exercise, function)) or function
-
-
-def wrong(exercise: str, named: str | None = None) -> Callable[..., Any]:
-    """Register a wrong answer."""
-    return lambda function: WRONG.append(Answer(exercise, function, named)) or function
+ANSWERS = Answers()
+RIGHT, WRONG = ANSWERS.rights, ANSWERS.wrongs
+right, wrong = ANSWERS.right, ANSWERS.wrong
