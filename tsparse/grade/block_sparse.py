@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from tsparse.grade.exercises.blocks.lists import csr as lists
+from tsparse.grade.exercises.kernel.lists import listed as table_of
 from tsparse.layout import BlockLayout
 
 CrowCol = tuple[Tensor, Tensor]
@@ -37,18 +38,6 @@ class Lists(NamedTuple):
     def to(self, device: torch.device | str) -> Lists:
         """The same lists on a device."""
         return Lists(*((crow.to(device), col.to(device)) for crow, col in self))
-
-
-def lists(table: Tensor) -> CrowCol:
-    """What is True in table `[R, C]`: row i is `col[crow[i]:crow[i + 1]]`, with crow `[R + 1]`."""
-    return F.pad(table.sum(1).cumsum(0), (1, 0)).int(), table.nonzero()[:, 1].int()
-
-
-def table_of(crow: Tensor, col: Tensor, columns: int) -> Tensor:
-    """The table bool `[R, columns]` that lists stand for."""
-    table = torch.zeros(len(crow) - 1, columns, dtype=torch.bool)
-    table[torch.arange(len(crow) - 1).repeat_interleave(crow.diff().long().cpu()), col.long().cpu()] = True
-    return table
 
 
 def lists_of(layout: BlockLayout) -> Lists:

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
+from tsparse.grade.exercises.blocks.lists import csr
 
 Lists = tuple[Tensor, Tensor]
 
@@ -27,9 +28,7 @@ def lists(table: list[str]) -> tuple[Tensor, Tensor, int]:
 
 def of_table(table: Tensor) -> tuple[Tensor, Tensor, int]:
     """The same from booleans [R, C]."""
-    crow = torch.zeros(len(table) + 1, dtype=torch.int32)
-    crow[1:] = table.sum(1).cumsum(0)
-    return crow, table.nonzero()[:, 1].int(), table.shape[1]
+    return *csr(table), table.shape[1]
 
 
 def block_lists_cases(rng: Generator) -> list[Case]:

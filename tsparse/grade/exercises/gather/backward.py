@@ -13,9 +13,10 @@ from torch import Generator, Tensor
 from tsparse.grade.draw import normal, transposed_view
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 from tsparse.grade.exercises.attention.softmax_backward import NO_AUTOGRAD
+from tsparse.grade.exercises.blocks.lists import csr
 from tsparse.grade.exercises.gather import lists
 from tsparse.grade.exercises.gather.forward import forward, poisoned
-from tsparse.grade.exercises.gather.lists import Visible, lists_of, places
+from tsparse.grade.exercises.gather.lists import Visible, places
 from tsparse.grade.watch import NO_ATTENTION
 
 Gradients = tuple[Tensor, Tensor, Tensor]
@@ -92,7 +93,7 @@ def backward_cases(rng: Generator) -> list[Case]:
         name: str, sizes: tuple[int, ...], table: Tensor, rule: lists.Rule = lists.everything, block: int = 4
     ) -> Case:
         scale = 0.3 + 0.4 * float(torch.rand((), generator=rng))
-        args = (*lists.qkv(rng, *sizes), *lists_of(table), block, Visible(rule), scale)
+        args = (*lists.qkv(rng, *sizes), *csr(table), block, Visible(rule), scale)
         return Case(name, args, name in EDGES)
 
     def case(*args: Any) -> Case:
@@ -107,7 +108,7 @@ def backward_cases(rng: Generator) -> list[Case]:
     views = case("views that are not contiguous", (2, 14, 17, 3, 4), table)
     single = case("float32", (2, 16, 20, 8, 5), table, lists.scattered)
     n, block = lists.LENGTH, lists.BLOCK
-    few = lists_of(lists.few(rng, n // block))
+    few = csr(lists.few(rng, n // block))
     far = with_results(
         Case("", (*lists.qkv(rng, 1, n, n, 2, 2), *few, block, Visible(lists.everything), 0.5))
     )

@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 
 from tsparse.grade.draw import transposed_view
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
+from tsparse.grade.exercises.blocks.lists import csr
 from tsparse.grade.exercises.gather import lists
-from tsparse.grade.exercises.gather.lists import Visible, lists_of, places
+from tsparse.grade.exercises.gather.lists import Visible, places
 from tsparse.grade.watch import NO_ATTENTION
 
 Result = tuple[Tensor, Tensor]
@@ -73,7 +74,7 @@ def forward_cases(rng: Generator) -> list[Case]:
         name: str, sizes: tuple[int, ...], table: Tensor, rule: lists.Rule = lists.everything, block: int = 4
     ) -> Case:
         scale = 0.3 + 0.4 * float(torch.rand((), generator=rng))
-        args = (*lists.qkv(rng, *sizes), *lists_of(table), block, Visible(rule), scale)
+        args = (*lists.qkv(rng, *sizes), *csr(table), block, Visible(rule), scale)
         return Case(name, args, name in EDGES)
 
     several = case(
@@ -134,7 +135,7 @@ def heavy(rng: Generator) -> Case:
     """Ten blocks of 128 x 128: what they hold fits, all scores do not."""
     n, block = lists.LENGTH, lists.BLOCK
     table = lists.few(rng, n // block)
-    args = (*lists.qkv(rng, 1, n, n, 2, 2), *lists_of(table), block, Visible(lists.everything), 0.5)
+    args = (*lists.qkv(rng, 1, n, n, 2, 2), *csr(table), block, Visible(lists.everything), 0.5)
     return Case(f"{n:,} queries and keys, 10 blocks of {block:,}", args, edge=True, heavy=True)
 
 

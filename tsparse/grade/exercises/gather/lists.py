@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from tsparse.grade.draw import normal
 from tsparse.grade.exercise import Case, Mistake
+from tsparse.grade.exercises.blocks.lists import csr
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 
@@ -71,12 +72,6 @@ def table_of(rows: Sequence[Sequence[int]], columns: int) -> Tensor:
     return table
 
 
-def lists_of(table: Tensor) -> tuple[Tensor, Tensor]:
-    """`crow [R + 1]` and `col [nnz]`, int32, of a table `[R, C]`."""
-    ends = table.sum(1).cumsum(0)
-    return torch.cat([ends.new_zeros(1), ends]).int(), table.nonzero()[:, 1].int()
-
-
 def table_from(crow: Tensor, col: Tensor, columns: int) -> Tensor:
     """The table `[R, C]` of lists."""
     return table_of([col[a:b].tolist() for a, b in itertools.pairwise(crow.tolist())], columns)
@@ -86,7 +81,7 @@ def transposed(crow: Tensor, col: Tensor, rows: int, columns: int) -> tuple[Tens
     """The lists that come out where the columns of a layout are taken for its rows."""
     table = torch.zeros(max(rows, columns), max(rows, columns), dtype=torch.bool)
     table[:rows, :columns] = table_from(crow, col, columns)
-    return lists_of(table.T[:rows, :columns])
+    return csr(table.T[:rows, :columns])
 
 
 def places(blocks: Tensor, block: int, end: int) -> Tensor:

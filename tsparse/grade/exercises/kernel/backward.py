@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 
 from tsparse.grade.draw import normal
 from tsparse.grade.exercise import Case, Mistake
-from tsparse.grade.exercises.kernel.lists import elements, in_window, lists
+from tsparse.grade.exercises.blocks.lists import csr
+from tsparse.grade.exercises.kernel.lists import elements, in_window
 from tsparse.grade.launches import padded
 
 HEAD_DIM = 16
@@ -79,7 +80,7 @@ def cases(rng: Generator, transposed: bool) -> list[Case]:
     ) -> Case:  # fmt: skip
         q, do, k, v = (normal(rng, n, HEAD_DIM, dtype=dtype) for n in (n_q, n_q, n_kv, n_kv))
         unknown = torch.empty(0)
-        crow_col = lists(table.T if transposed else table)
+        crow_col = csr(table.T if transposed else table)
         given = Inputs(times * q, k, v, do, unknown, unknown, *crow_col, SCALE, window, block)
         return Case(name, tuple(forward(given, table)), edge)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
+from tsparse.grade.exercises.blocks.lists import csr
 from tsparse.grade.exercises.flash.forward import drawn
 from tsparse.grade.exercises.kernel.lists import (
     BLOCK_M,
@@ -17,7 +18,6 @@ from tsparse.grade.exercises.kernel.lists import (
     elements,
     launched,
     listed,
-    lists,
     tiles,
     visited_tiles,
 )
@@ -56,7 +56,7 @@ def cases(rng: Generator) -> list[Case]:
         found = torch.tensor([[place == "#" for place in row] for row in rows.split()])
         n_q, n_kv = n_q or len(found) * BLOCK_M, n_kv or found.shape[1] * BLOCK_N
         q, k, v, sm_scale = drawn(rng, z, n_q, n_kv)
-        return Case(name, (q, k, v, *lists(found), sm_scale), edge)
+        return Case(name, (q, k, v, *csr(found), sm_scale), edge)
 
     gaps = case("three rows, with gaps", ".#.# #.#. ..##")
     q, k, v, crow, col, sm_scale = case("", "#.# .##").args

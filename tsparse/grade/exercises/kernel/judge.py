@@ -8,7 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
-from tsparse.grade.exercises.kernel.lists import listed, lists
+from tsparse.grade.exercises.blocks.lists import csr
+from tsparse.grade.exercises.kernel.lists import listed
 
 NAMES = ("A", "B", "C", "D")
 
@@ -35,25 +36,25 @@ def every_tile(wanted: Tensor) -> Tensor:
 
 def next_rows_first(wanted: Tensor) -> Tensor:
     """The tiles of a kernel whose rows take one entry of `col` too many; behind the last there is none."""
-    crow, col = lists(wanted)
+    crow, col = csr(wanted)
     return torch.stack([of_entries(wanted[0], col[a : b + 1]) for a, b in rows(crow)])
 
 
 def counted(wanted: Tensor) -> Tensor:
     """The tiles of a kernel that takes the place in a row's list for the block."""
-    crow, _ = lists(wanted)
+    crow, _ = csr(wanted)
     return torch.stack([of_entries(wanted[0], torch.arange(b - a)) for a, b in rows(crow)])
 
 
 def last_left_out(wanted: Tensor) -> Tensor:
     """The tiles of a kernel that stops one entry early."""
-    crow, col = lists(wanted)
+    crow, col = csr(wanted)
     return torch.stack([of_entries(wanted[0], col[a : max(a, b - 1)]) for a, b in rows(crow)])
 
 
 def from_the_start(wanted: Tensor) -> Tensor:
     """The tiles of a kernel that reads each list from the beginning of `col`."""
-    crow, col = lists(wanted)
+    crow, col = csr(wanted)
     return torch.stack([of_entries(wanted[0], col[: b - a]) for a, b in rows(crow)])
 
 
@@ -94,7 +95,7 @@ def cases(rng: Generator) -> list[Case]:
                 break
         order = torch.randperm(4, generator=rng).tolist()
         tiles = {name: four[place].contiguous() for name, place in zip(NAMES, order, strict=True)}
-        return Case(name, (tiles, *lists(wanted)), edge)
+        return Case(name, (tiles, *csr(wanted)), edge)
 
     return [
         case("4 x 4 blocks", 4, 4, (0, 1, 2)),

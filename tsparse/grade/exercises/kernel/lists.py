@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tsparse.grade.exercise import Blocks, Mistake
@@ -16,16 +15,11 @@ from tsparse.grade.outside import visited
 BLOCK_M, BLOCK_N = flash.TALL
 
 
-def lists(table: Tensor) -> tuple[Tensor, Tensor]:
-    """What is True in table `[R, C]` as crow `[R + 1]` and col, int32."""
-    return F.pad(table.sum(1).cumsum(0), (1, 0)).int(), table.nonzero()[:, 1].int()
-
-
 def listed(crow: Tensor, col: Tensor, columns: int) -> Tensor:
     """The table `[R, columns]` that lists stand for."""
     rows = torch.arange(len(crow) - 1).repeat_interleave(crow.diff().long())
     table = torch.zeros(len(crow) - 1, columns, dtype=torch.bool)
-    table[rows, col.long()] = True
+    table[rows.cpu(), col.long().cpu()] = True
     return table
 
 

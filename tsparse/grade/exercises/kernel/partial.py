@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
+from tsparse.grade.exercises.blocks.lists import csr
 from tsparse.grade.exercises.flash.forward import drawn
 from tsparse.grade.exercises.kernel.lists import (
     BLOCK_M,
@@ -19,7 +20,6 @@ from tsparse.grade.exercises.kernel.lists import (
     in_window,
     launched,
     listed,
-    lists,
     tiles,
 )
 from tsparse.grade.launches import Launch, cdiv, kernel_text
@@ -88,7 +88,7 @@ def cases(rng: Generator) -> list[Case]:
         found = of_window(n_q, n_kv, window)
         full, partial = found[0] if full is None else full, found[1] if partial is None else partial
         q, k, v, sm_scale = drawn(rng, z, n_q, n_kv, times, dtype)
-        return Case(name, (q, k, v, *lists(full), *lists(partial), sm_scale, window), edge)
+        return Case(name, (q, k, v, *csr(full), *csr(partial), sm_scale, window), edge)
 
     narrow = int(torch.randint(5, 15, (), generator=rng))
     wide = int(torch.randint(50, 60, (), generator=rng))
