@@ -64,12 +64,12 @@ def seen(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> torch.Te
     times = torch.zeros(batch, heads, n_q, n_kv, dtype=torch.int64)
     for chunk in chunks.chunks(layout, batch, heads, kv_heads):
         queries, keys = chunk.places(layout.block[1], layout.device)
-        more = torch.ones(*queries.shape, keys.shape[1], dtype=torch.int64)
-        for columns, masks, which in chunk.hidden:
-            more[:, :, columns] *= ~masks[which]
+        scores = torch.zeros(*queries.shape, keys.shape[1])
+        for hidden in chunk.hidden:
+            hidden.hide(scores)
         b, h, q = (x[:, :, None] for x in (queries // n_q // heads, queries // n_q % heads, queries % n_q))
         assert (keys[:, None, :] // n_kv == b * kv_heads + h // (heads // kv_heads)).all()  # of its own head
-        times.index_put_((b, h, q, keys[:, None, :] % n_kv), more, accumulate=True)
+        times.index_put_((b, h, q, keys[:, None, :] % n_kv), (scores == 0).long(), accumulate=True)
     assert times[..., 39:].sum() == 0  # nothing past the end
     return times[:, :, :37, :39]
 
@@ -105,23 +105,42 @@ def test_windows_equal_the_reference(
     torch.testing.assert_close(got, want)
 
 
-def test_almost_all_of_a_sliding_window_is_in_windows_that_share_their_masks() -> None:
+EDGES = [chunks.Stripes(0, 1, 1, 1), chunks.Stripes(257, 31, 289, 33)]
+"""What a window of 256 hides from 32 queries in 288 keys: one before the first, then 33 from row to row."""
+
+
+def test_almost_all_of_a_sliding_window_is_in_windows() -> None:
     layout = SlidingWindow(256).layout(4096, block=64)
     assert sum(c.pieces * c.height for c in windows(layout, heads=4)) == 4 * (4096 - 256)
-    assert all(len(x.masks) == 1 for c in windows(layout, heads=4) for x in c.hidden)
     assert len(chunks.chunks(layout, 1, 4, 4)) - len(windows(layout, heads=4)) == 4  # rows that see less
 
 
 @pytest.mark.parametrize("block", [32, 64, 128])
 @pytest.mark.parametrize("n", [4096, 4090])
 def test_queries_of_a_sliding_window_share_288_keys_whatever_the_block(block: int, n: int) -> None:
-    for chunk in windows(SlidingWindow(256).layout(n, block=block)):
+    made = windows(SlidingWindow(256).layout(n, block=block))
+    for chunk in made:
         first, step, width = chunk.keys
         assert (chunk.height, step, width) == (32, 32, 288)
         assert first == (chunk.queries.start - 8) * 32
-        assert [x.columns.start for x in chunk.hidden][:1] == [0]
-        if chunk.queries.stop * 32 <= n:
-            assert [x.columns for x in chunk.hidden] == [slice(0, 32), slice(257, 288)]
+        assert chunk.hidden == EDGES
+    assert sum(chunk.pieces * chunk.height for chunk in made) == n // block * block - 256  # a last row apart
+
+
+def test_a_few_stripes_hide_what_a_mask_hides() -> None:
+    for mask in (
+        torch.ones(6, 9, dtype=torch.bool).tril(-2),
+        ~torch.ones(6, 9, dtype=torch.bool).tril(3).triu(1),
+        torch.arange(54).view(6, 9) % 7 < 3,
+        torch.tensor([[True, False, True, True], [False, True, False, True]]),
+        torch.ones(3, 4, dtype=torch.bool),
+    ):
+        scores = torch.full((2, *mask.shape), torch.nan)
+        stripes = chunks._stripes(mask)
+        for stripe in stripes:
+            stripe.hide(scores)
+        assert torch.equal(scores == -torch.inf, mask.expand_as(scores))
+        assert sum(stripe.runs * stripe.length for stripe in stripes) == mask.sum()
 
 
 def test_parts_of_windows_need_not_look_alike() -> None:

@@ -14,7 +14,8 @@ that they see. For a window of 256 in blocks of 128 that is a quarter less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,7 @@ KEYS_AT_ONCE = 1024
 SCORES_AT_ONCE = 1 << 19  # 2 MiB of float32, where keys are copied: what was just computed is in the cache
 WITHOUT_COPIES = 2  # times as many: fewer operations, each of them shared by all cores
 STRETCH = 8  # from how many pieces on a stretch of evenly spaced keys is worth a chunk of its own
+STRIPES = 4  # with more of them masks are as fast
 PART = 32  # fewer queries hide more of a window's blocks, but make slower matrix products
 
 
@@ -37,6 +39,35 @@ class Hidden(NamedTuple):
     columns: slice  # w of them
     masks: Tensor  # [u, queries, w] each kind once
     which: Tensor | slice  # [n] the kind of each piece, or all of them if there is one kind
+
+    def hide(self, scores: Tensor) -> None:
+        """Fill these of `scores [n, queries, keys]` with -inf, whatever they are."""
+        scores[:, :, self.columns].masked_fill_(self.masks[self.which], -math.inf)
+
+
+class Stripes(NamedTuple):
+    """The same in all pieces of a chunk: `runs` runs of `length` scores, `step` apart in memory.
+
+    What a window hides at the end of one row and at the start of the next row is one run, and the run after
+    it begins one row and one key further on. Runs are filled many times faster than masks.
+    """
+
+    first: int
+    runs: int
+    step: int
+    length: int
+
+    def joined(self, run: Stripes) -> Stripes | None:
+        """These runs and the next one, if it is as long and as far away as they are."""
+        step = run.first - self.first - (self.runs - 1) * self.step
+        if run.length != self.length or (self.runs > 1 and step != self.step):
+            return None
+        return Stripes(self.first, self.runs + 1, step, self.length)
+
+    def hide(self, scores: Tensor) -> None:
+        """Fill these of `scores [n, queries, keys]` with -inf, whatever they are."""
+        size, strides = (len(scores), self.runs, self.length), (scores.stride(0), self.step, 1)
+        scores.as_strided(size, strides, scores.storage_offset() + self.first).fill_(-math.inf)
 
 
 class Windows(NamedTuple):
@@ -53,7 +84,7 @@ class Chunk(NamedTuple):
     height: int  # queries of a piece: a block or a part of one
     queries: slice | Tensor  # [n] which `height` queries
     keys: Windows | Tensor  # stretches of keys, or [n, m] key blocks, rising
-    hidden: list[Hidden]
+    hidden: Sequence[Hidden | Stripes]
     begins: bool  # whether these are the first pieces of their rows
 
     @property
@@ -102,18 +133,20 @@ def _make(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Iterato
     slot = torch.arange(longest, device=layout.device)
     exists = turn[:, None] * longest + slot < count[row, None]  # [pieces, longest]
     at = torch.where(exists, start[row, None] + turn[:, None] * longest + slot, 0)
-    looks = torch.where(exists, 1 + is_partial[at].int(), 0)  # of each slot: nothing, full, partial
 
     b, h, r = row // (heads * rows), row // rows % heads, row % rows
     shelf = (b * kv_heads + h // (heads // kv_heads)) * columns  # where the tiles of its key head begin
     # batch entries and heads that the layout does not tell apart share their masks
     b, h = b.clamp(max=layout.batch - 1), h.clamp(max=layout.heads - 1)
+    short = ((r + 1) * block_q > layout.n_q)[:, None] | ((listed[at] + 1) * block_k > layout.n_kv)
+    # of each slot: nothing, full, partial, partial at an end
+    looks = torch.where(exists, 1 + is_partial[at] * (1 + short), 0)
 
     kinds, which = torch.cat([turn[:, None], looks], dim=1).unique(dim=0, return_inverse=True)
     groups = which.argsort(stable=True).split(which.bincount().tolist())
     for (nth, *look), group in zip(kinds.tolist(), groups, strict=True):
         m = longest - look.count(0)
-        slots = [j for j in range(m) if look[j] == 2]
+        slots = [j for j in range(m) if look[j] > 1]
         tiles = shelf[group, None] + listed[at[group, :m]]
         for stretch, step in _stretches(row[group], tiles):
             scores = SCORES_AT_ONCE * (1 if step is None else WITHOUT_COPIES)
@@ -139,7 +172,7 @@ def _hidden(masks: Tensor, which: Tensor, slot: int) -> Hidden:
 
 def _in_parts(
     block: int, rows: slice, windows: Windows, hidden: list[Hidden]
-) -> tuple[int, slice, Windows, list[Hidden]]:
+) -> tuple[int, slice, Windows, Sequence[Hidden | Stripes]]:
     """The same windows, `PART` queries at a time with the keys that they see, if these move on likewise.
 
     Rows of `block` queries, their windows and what is hidden in them; returned is the same of the parts.
@@ -165,13 +198,24 @@ def _in_parts(
 
     start, stop = spans[0].start // PART * PART, min(-(-spans[-1].stop // PART) * PART, most)
     masks, kind = (~look[:, :, start:stop]).unique(dim=0, return_inverse=True)
+    rows, windows = slice(rows.start * parts, rows.stop * parts), Windows(first + start, shift, stop - start)
+    if len(masks) == 1 and len(stripes := _stripes(masks[0])) <= STRIPES:
+        return height, rows, windows, stripes
     which = slice(None) if len(masks) == 1 else kind.expand(n // kinds, -1).flatten()
-    return (
-        height,
-        slice(rows.start * parts, rows.stop * parts),
-        Windows(first + start, shift, stop - start),
-        [Hidden(x, masks[:, :, x].contiguous(), which) for x in _spans(masks.flatten(0, 1).any(dim=0))],
-    )
+    spans = _spans(masks.flatten(0, 1).any(dim=0))
+    return height, rows, windows, [Hidden(x, masks[:, :, x].contiguous(), which) for x in spans]
+
+
+def _stripes(mask: Tensor) -> list[Stripes]:
+    """Where `mask [queries, keys]` is True, as few stripes as runs in order allow."""
+    stripes: list[Stripes] = []
+    for run in _spans(mask.flatten()):
+        one = Stripes(run.start, 1, 1, run.stop - run.start)
+        if stripes and (longer := stripes[-1].joined(one)):
+            stripes[-1] = longer
+        else:
+            stripes.append(one)
+    return stripes
 
 
 def _from(number: Tensor, step: int, width: int) -> Tensor:

@@ -117,7 +117,8 @@ def _forward(
             _lower(scores, alibi_slopes, chunk, layout)
 
         # mask
-        _hide(scores, chunk)
+        for hidden in chunk.hidden:
+            hidden.hide(scores)
 
         # update
         largest = scores.amax(dim=-1, keepdim=True)  # [n, queries, 1]
@@ -190,7 +191,8 @@ def _backward(
             _lower(p, alibi_slopes, chunk, layout)
 
         # mask
-        _hide(p, chunk)
+        for hidden in chunk.hidden:
+            hidden.hide(p)
 
         # update
         p.sub_(reach_rows[at]).exp2_()
@@ -248,12 +250,6 @@ def _lower(scores: Tensor, slopes: Tensor, chunk: Chunk, layout: BlockLayout) ->
     slope = slope[queries[:, 0] // n_q % len(slope)]  # [n]
     q_idx, kv_idx = layout.positions(queries % n_q + layout.q_offset), layout.positions(keys % n_kv)
     scores.sub_(slope[:, None, None] * (q_idx[:, :, None] - kv_idx[:, None, :]).abs())
-
-
-def _hide(scores: Tensor, chunk: Chunk) -> None:
-    """Fill scores that the pattern hides with -inf."""
-    for columns, masks, which in chunk.hidden:
-        scores[:, :, columns].masked_fill_(masks[which], -math.inf)  # in place
 
 
 def _add(tiles: Tensor, chunk: Chunk, weights: Tensor, x: Tensor) -> None:
