@@ -122,6 +122,15 @@ def test_an_error_in_a_helper_names_the_line_of_the_helper():
     assert f"Line {raising.__code__.co_firstlineno + 1} " in judged(DOUBLE, answer).message
 
 
+def test_an_error_in_a_function_of_another_cell_names_the_line_that_called_it():
+    cells = {"__name__": "__main__"}
+    exec(compile("def given(x):\n    return x @ x", "given cell", "exec"), cells)
+    exec(compile("def answer(x, times=2):\n\n    return given(x)", "answer cell", "exec"), cells)
+    message = judged(DOUBLE, cells["answer"]).message
+    assert message.startswith("Line 3 of your cell (``) raised, in `given`, RuntimeError")
+    assert "there `x`" not in message  # the text of these cells is nowhere
+
+
 def test_recursion_without_end_is_a_sentence():
     def answer(x, times=2):
         return answer(x, times)

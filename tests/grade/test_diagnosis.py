@@ -122,7 +122,7 @@ ROWS = toy(triple, Case("2 and 5", (numbers(2, 5),)), Case("3 and 3", (numbers(3
         (lambda x: 3.5, "wrong type", "Return a torch tensor; yours is a float."),
         (lambda x: triple(x).T, "wrong shape", "Shape [5, 2], wanted [2, 5]: two axes are swapped."),
         (lambda x: triple(x)[None], "wrong shape", "an axis of length 1 is too many."),
-        (lambda x: triple(x).sum(0), "wrong shape", "that is 1 axes, wanted are 2."),
+        (lambda x: triple(x).sum(0), "wrong shape", "that is 1 axis, wanted are 2."),
         (lambda x: triple(x)[:, 1:], "wrong shape", "axis 1 has length 4, it should have 5."),
         (lambda x: -triple(x), "inverted", "Right size, opposite sign."),
         (lambda x: x, "constant factor", "Every value is 0.3333 times what it should be"),

@@ -81,7 +81,7 @@ REPLY = {
     "largest": 0,
     "printed": "",
 }
-RAISED = {"type": "ValueError", "message": "", "line": 1, "source": "", "shapes": {}}
+RAISED = {"type": "ValueError", "message": "", "line": 1, "source": "", "shapes": {}, "inside": ""}
 
 
 @pytest.mark.parametrize(

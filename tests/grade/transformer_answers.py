@@ -91,7 +91,7 @@ def in_place(x, weights, heads, padding=None):
     return x + forward(layer_norm(x, weights, "norm2"), weights)
 
 
-@wrong(ENCODER)
+@wrong(ENCODER, "fillers set to 0")
 def fillers_are_zero(x, weights, heads, padding=None):
     out = with_linear(x, weights, heads, padding)
     return out if padding is None else out * padding[..., None]
@@ -134,7 +134,7 @@ def last_norm_too(x, weights, heads, padding=None):
     return layer_norm(with_linear(x, weights, heads, padding), weights, "norm2")
 
 
-@wrong(ENCODER, "raised")
+@wrong(ENCODER, "padding as it is")
 def padding_without_axes(x, weights, heads, padding=None):
     h = layer_norm(x, weights, "norm1")
     x = x + multi_head(h, h, weights, "self_attn", heads, padding)

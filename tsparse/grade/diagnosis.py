@@ -167,7 +167,8 @@ def _by_error(trial: Trial) -> Diagnosis:
     if raised.line is None:
         return Diagnosis("raised", f"Your function raised {error}.", trial)
     shapes = " and ".join(f"`{name}` had shape {list(shape)}" for name, shape in raised.shapes.items())
-    line = f"Line {raised.line} of your cell (`{raised.source}`) raised {error}"
+    inside = f", in `{raised.inside}`," if raised.inside else ""
+    line = f"Line {raised.line} of your cell (`{raised.source}`) raised{inside} {error}"
     return Diagnosis("raised", f"{line}; there {shapes}." if shapes else f"{line}.", trial)
 
 
@@ -225,7 +226,10 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
 
 
 def _timed_out(exercise: Exercise, trial: Trial) -> str:
-    return f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”. Does a loop never end?"
+    return (
+        f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”. Does a loop never end, "
+        "or is it too long for this size?"
+    )
 
 
 def _stopped(exercise: Exercise, trial: Trial) -> str:

@@ -47,13 +47,17 @@ Status = Literal[
 
 @dataclass(frozen=True)
 class Raised:
-    """An error inside an answer: where in the learner's own code, and the shapes of the tensors there."""
+    """An error inside an answer: where in the learner's own code, and the shapes of the tensors there.
+
+    `inside` names the function of another cell, such as a given one, that this line had called.
+    """
 
     type: str
     message: str
     line: int | None = None
     source: str = ""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    inside: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,16 +192,23 @@ def describe_error(error: BaseException, answer: Any) -> Raised:
     own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if _is_own(frame, answer)]
     if not own:
         return Raised(type(error).__name__, message)
-    frame, line = own[-1]
+    cell = getattr(getattr(_function(answer), "__code__", None), "co_filename", None)
+    frame, line = ([one for one in own if one[0].f_code.co_filename == cell] or own)[-1]
     source = linecache.getline(frame.f_code.co_filename, line).strip()
-    return Raised(type(error).__name__, message, line, source, _shapes(frame, source))
+    deepest = own[-1][0].f_code
+    inside = "" if deepest.co_filename == frame.f_code.co_filename else deepest.co_name
+    return Raised(type(error).__name__, message, line, source, _shapes(frame, source), inside)
 
 
 def _is_own(frame: types.FrameType, answer: Any) -> bool:
+    return frame.f_globals is getattr(_function(answer), "__globals__", None)
+
+
+def _function(answer: Any) -> Any:
     function = plain(getattr(answer, "__wrapped__", answer))
     if not hasattr(function, "__globals__"):  # an object of a class that can be called
         function = getattr(type(function), "__call__", None)  # noqa: B004
-    return frame.f_globals is getattr(function, "__globals__", None)
+    return function
 
 
 def _shapes(frame: types.FrameType, source: str) -> dict[str, tuple[int, ...]]:

@@ -312,9 +312,12 @@ REPLIES = frozenset(get_args(Status)) - {"stopped"}
 ENDED = "The process ended while your cell ran: by `os._exit`, by a crash, or because no memory was left."
 
 
-def _read_raised(type: str, message: str, line: int | None, source: str, shapes: dict[str, Any]) -> Raised:
+def _read_raised(
+    type: str, message: str, line: int | None, source: str, shapes: dict[str, Any], inside: str
+) -> Raised:
     known = {clean(name): tuple(int(size) for size in shape) for name, shape in shapes.items()}
-    return Raised(clean(type), clean(message), None if line is None else int(line), clean(source), known)
+    place = None if line is None else int(line)
+    return Raised(clean(type), clean(message), place, clean(source), known, clean(inside))
 
 
 def clean(text: str, lines: bool = False) -> str:

@@ -166,6 +166,19 @@ def not_a_number(attention, n, dim):
     return None
 
 
+@wrong("masks.first_leak", "tolerance too large")
+def rises_only(attention, n, dim):
+    q, k, v = torch.randn(3, n, dim, dtype=torch.float64)
+    before = attention(q, k, v)
+    for query in range(n):
+        for key in range(query + 1, n):
+            step = torch.zeros(n, 1, dtype=torch.float64)
+            step[key] = 1
+            if (attention(q, k + step, v + step) - before)[query].max() > 1e-6:
+                return query, key
+    return None
+
+
 @wrong("masks.first_leak", "wrong type")
 def returns_a_list(attention, n, dim):
     pair = pair_by_pair(attention, n, dim)

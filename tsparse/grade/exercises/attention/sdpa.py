@@ -41,7 +41,7 @@ def cases(rng: torch.Generator) -> list[Case]:
     q, k, v = qkv(rng, 1, 1, 3, 5, 4, 2)
     q[..., 0], k[..., 0] = 200.0, -200.0
     loud_q, loud_k, loud_v = qkv(rng, 1, 1, 3, 5, 4, 2)
-    loud_q[..., 0], loud_k[..., 0], loud_k[..., -1, 0] = 40.0, -40.0, 40.0
+    loud_q[..., 0], loud_k[..., 0], loud_k[..., -1, 0] = 160.0, -160.0, 160.0
     last_hidden = mixed_mask(rng, 3, 5)
     last_hidden[:, 0], last_hidden[:, -1] = True, False
     views = [transposed_view(x) for x in qkv(rng, 2, 3, 4, 7, 6, 5)]
@@ -110,6 +110,15 @@ def _not_low_enough(m: Mistake) -> str:
     return (
         f"The visible keys score about {scores(q, k)[visible(q, k, mask)].mean():.0f} here. The fixed number "
         "that you give to hidden keys lies above that, so they win. Only `-inf` is always low enough."
+    )
+
+
+def _not_far_enough(m: Mistake) -> str:
+    q, k, _, mask = m.case.args
+    s, seen = scores(q, k), visible(q, k, mask)
+    return (
+        f"The hidden key scores {s[~seen].max():.0f}, the visible ones about {s[seen].mean():.0f}. The fixed "
+        "number that you add leaves it above them, so it wins. Only `-inf` is always low enough."
     )
 
 
@@ -222,6 +231,11 @@ SDPA = Exercise(
         ),
         Wrong("-100", _not_low_enough, _with(lambda s, seen: _fixed(s, seen, -100))),
         Wrong("-1e4", _not_low_enough, _with(lambda s, seen: _fixed(s, seen, -1e4))),
+        Wrong(
+            "-1e4 added",
+            _not_far_enough,
+            _with(lambda s, seen: (s + (~seen).to(s) * -1e4).softmax(-1) * seen.any(-1, keepdim=True)),
+        ),
         Wrong("exp without maximum", OVERFLOW, _with(_exp_alone)),
         Wrong(
             "exp without maximum, NaN turned into 0",

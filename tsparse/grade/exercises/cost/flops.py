@@ -117,6 +117,8 @@ def says_triangle(mistake: Mistake) -> str:
 def says_no_more_rows(mistake: Mistake) -> str:
     """For a triangle with a row for each key."""
     n_q, n_kv = mistake.case.args[:2]
+    if n_q > n_kv:
+        return f"Your triangle ends with query {n_kv - 1}: the {n_q - n_kv} after it see all {n_kv} keys."
     return f"A triangle of {n_kv} rows is too high: there are {n_q} queries, and row i sees i + 1 keys."
 
 
@@ -157,6 +159,16 @@ ATTENTION_FLOPS = Exercise(
             lambda *args: attention_flops(*args) // 4,
         ),
         Wrong("half", "Half: there are two matrix products, and a multiply-add is 2 operations.", half),
+        Wrong(
+            "one addition less",
+            lambda m: (
+                f"You count {m.case.args[3] - 1} additions for a score. By convention every multiplication "
+                f"comes with an addition: 2 * {m.case.args[3]} operations."
+            ),
+            lambda n_q, n_kv, heads, dim, *rest: (
+                attention_flops(n_q, n_kv, heads, dim, *rest) * (4 * dim - 1) // (4 * dim)
+            ),
+        ),
         Wrong(
             "heads forgotten",
             lambda m: f"That is one head; there are {m.case.args[2]}.",

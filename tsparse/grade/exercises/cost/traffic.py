@@ -169,6 +169,16 @@ ATTENTION_BYTES = Exercise(
             counting(4, 6),
         ),
         Wrong("matrix once", says_tables, counting(4, 1)),
+        Wrong(
+            "tables in elements",
+            lambda m: (
+                "You count the tables in elements and the rest in bytes: each of {0} x {0} numbers has {1} "
+                "bytes too.".format(m.case.args[0], m.case.args[3])
+            ),
+            lambda n, heads, dim, itemsize, fused: (
+                traffic(n, heads, dim, itemsize, 4, 0) + (0 if fused else 4 * n * n * heads)
+            ),
+        ),
         Wrong("never read", says_tables, counting(4, 2)),
         Wrong("weights not read", says_tables, counting(4, 3)),
         Wrong(

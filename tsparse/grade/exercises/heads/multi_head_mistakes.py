@@ -268,6 +268,16 @@ WRONG = (
         with_softmax(lambda s: s.softmax(-1)),
     ),
     Wrong(
+        "0 for a query that sees nothing",
+        lambda m: (
+            f"Query {first(~m.case.args[3].any(-1))[0]} sees nothing: its heads are 0, and the output "
+            "projection still adds its bias. Yours is 0."
+        ),
+        lambda x, given, heads, mask=None: (
+            multi_head(x, given, heads, mask) * (1 if mask is None else mask.any(-1, keepdim=True))
+        ),
+    ),
+    Wrong(
         "-1e9",
         lambda m: (
             f"Query {first(~m.case.args[3].any(-1))[0]} sees nothing and gets an average of all values. "

@@ -48,7 +48,7 @@ def documents_cases(rng: Generator) -> list[Case]:
         Case("one document", (torch.full((6,), 3),), edge=True),
         Case("every token its own document", (torch.tensor([4, 2, 9, 1]),), edge=True),
         Case("one token", (torch.tensor([0]),), edge=True),
-        Case("ids 7, -1 and 1000", (torch.tensor([7, -1, 1000, -1, 7, 1000]),), edge=True),
+        Case("ids 7, -7, -1 and 1000", (torch.tensor([7, -1, 1000, -1, -7, 7, 1000]),), edge=True),
         Case("ids are every second entry of another tensor", (mixed.repeat_interleave(2)[::2],), edge=True),
     ]
 
@@ -91,7 +91,8 @@ PADDING = Exercise(
     hints=(
         "Text b has lengths[b] real tokens, at places 0 to lengths[b] - 1. Which comparison says that "
         "place j is one of them?",
-        "`torch.arange(n_kv) < lengths[:, None]` is a table [B, n_kv].",
+        "The places are a row, `torch.arange(n_kv)`, and the lengths a column, `lengths[:, None]`. One "
+        "comparison of the two is a table [B, n_kv].",
         "Scores have the shape [B, H, N, M]. Put two axes of size 1 between the batch and the keys: "
         "`table[:, None, None, :]`.",
     ),
@@ -112,6 +113,11 @@ PADDING = Exercise(
             "on the left",
             "You hide the first tokens; padding stands at the end.",
             lambda lengths, n_kv: padding(lengths, n_kv).flip(-1),
+        ),
+        Wrong(
+            "counted from the end",
+            lambda m: f"Text {first_wrong(m)[0]} is full, and you hide all of it: `-0:` begins at its start.",
+            lambda lengths, n_kv: padding(lengths.masked_fill(lengths == n_kv, 0), n_kv),
         ),
         Wrong("[B, n]", says_axes, lambda lengths, n_kv: padding(lengths, n_kv)[:, 0, 0]),
         Wrong("[B, 1, n]", says_axes, lambda lengths, n_kv: padding(lengths, n_kv)[:, 0]),
@@ -178,7 +184,8 @@ DOCUMENTS = Exercise(
         "Query i may see key j if ids[i] and ids[j] are the same number. Nothing else counts: not the "
         "order, not the distance.",
         "Compare the ids as a column, [N, 1], with the ids as a row, [N].",
-        "`ids[:, None] == ids`. There is nothing to sort and nothing to count.",
+        "`ids[:, None]` is the column. Whether two numbers are equal is one comparison: there is nothing to "
+        "sort and nothing to count.",
     ),
     wrong=(
         Wrong("earlier documents too", says_other_document, lambda ids: ids[:, None] >= ids),
@@ -206,6 +213,11 @@ DOCUMENTS = Exercise(
             "negative ids taken for padding",
             "An id of -1 is an id like any other: equal ids are one document.",
             lambda ids: documents(ids) & (ids >= 0),
+        ),
+        Wrong(
+            "sign dropped",
+            "Ids 7 and -7 are two documents: an id is compared as it is, with its sign.",
+            lambda ids: documents(ids.abs()),
         ),
         Wrong("inverted", "Each token sees every document but its own.", lambda ids: ~documents(ids)),
         Wrong(

@@ -77,8 +77,8 @@ def wrong_value(n: int, query: int, key: int) -> Compute:
 
 
 def with_average(n: int) -> Compute:
-    """Causal, and a thousandth of the average of all values is added to every output."""
-    return lambda q, k, v: masked(causal(n, n))(q, k, v) + 1e-3 * v.mean(0)
+    """Causal, and a thousandth of the average of all values is taken off every output."""
+    return lambda q, k, v: masked(causal(n, n))(q, k, v) - 1e-3 * v.mean(0)
 
 
 def two_heads(first: Compute, second: Compute) -> Compute:
@@ -109,7 +109,7 @@ def cases(rng: Generator) -> list[Case]:
         "a correct causal attention": masked(right),
         "a correct attention whose calls differ by 1e-9": masked(right),
         "a correct sliding window": masked(sliding_window(n, n, 3)),
-        "a thousandth of the average of all values is added": with_average(n),
+        "a thousandth of the average of all values is taken off": with_average(n),
         "one single leak": masked(plus(right, (query, key))),
         "two leaks": masked(plus(right, (2, n - 1), (4, 5))),
         "the future is hidden after the softmax": masked_afterwards(n),
@@ -293,7 +293,10 @@ FIRST_LEAK = Exercise(
         ),
         Wrong(
             "tolerance too large",
-            says_clean("the leak is weak, about 1e-4. Rounding is 1e-9: lower your tolerance."),
+            says_clean(
+                "the leak is weak, about 1e-4, and its sign may be minus. Rounding is 1e-9: lower your "
+                "tolerance, and compare with `abs()`."
+            ),
             lambda a, n, dim: smallest(noticed(a, n, dim, tolerance=1e-3).triu(1)),
         ),
         Wrong(

@@ -207,8 +207,8 @@ SLIDING_WINDOW = Exercise(
         "Compute how far each key lies behind each query: query position minus key position, a table "
         "[n_q, n_kv]. It is 0 for the own key and negative in the future.",
         "A query with window 3 sees the distances 0, 1 and 2. Which two comparisons say that?",
-        "`(behind >= 0) & (behind < window)`, with q_offset added to the queries before you subtract. Mind "
-        "the brackets: `&` binds tighter than `<`.",
+        "Not in the future, and less than `window` behind: join the two with `&`, each in brackets of its "
+        "own, since `&` binds tighter than `<`. q_offset is added to the queries before you subtract.",
     ),
     wrong=(
         Wrong("w+1 keys", says_count, by_distance(lambda behind, w: (behind >= 0) & (behind <= w))),

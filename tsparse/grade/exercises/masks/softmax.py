@@ -26,9 +26,10 @@ def masked_softmax_cases(rng: Generator) -> list[Case]:
         table[..., 0], table[..., 1] = False, True
         return table
 
-    empty, some, far = mask(5, 7), mask(4, 6), scores(4, 6)
+    empty, some, above, far = mask(5, 7), mask(4, 6), scores(4, 6), scores(4, 6)
     empty[3] = False
-    far[:, 0] += 800
+    above[:, 0] += 800
+    far[:, 0] += 20_000
     everything = torch.ones(3, 5, dtype=torch.bool)
     return [
         Case("some keys are hidden", (scores(4, 6), mask(4, 6))),
@@ -36,9 +37,11 @@ def masked_softmax_cases(rng: Generator) -> list[Case]:
         Case("5 queries, 5 keys", (scores(5, 5), mask(5, 5))),
         Case("scores around 800", (scores(4, 6) + 800, mask(4, 6))),
         Case("scores around -800", (scores(4, 6) - 800, mask(4, 6))),
-        Case("a hidden score 800 above the visible ones", (far, some)),
+        Case("a hidden score 800 above the visible ones", (above, some)),
         Case("row 3 may see nothing", (scores(5, 7), empty), edge=True),
         Case("no row may see anything", (scores(3, 4), torch.zeros(3, 4, dtype=torch.bool)), edge=True),
+        Case("scores around -20000", (scores(4, 6) - 20_000, some), edge=True),
+        Case("a hidden score 20000 above the visible ones", (far, some), edge=True),
         Case("batch and heads", (scores(2, 3, 4, 5), mask(2, 3, 4, 5)), edge=True),
         Case("a mask [N, M] for scores [B, H, N, M]", (scores(2, 3, 5, 7), empty), edge=True),
         Case("a padding mask [B, 1, 1, M]", (scores(3, 2, 4, 5), mask(3, 1, 1, 5)), edge=True),
@@ -82,6 +85,25 @@ def says_everywhere(mistake: Mistake) -> str:
     """For an empty row that became the uniform one."""
     row, count = empty_row(mistake), mistake.got.shape[-1]
     return f"Row {row} may see nothing and gets 1/{count} everywhere: a large number is not `-inf`."
+
+
+def says_not_low_enough(mistake: Mistake) -> str:
+    """For a number in place of -inf that is not low enough."""
+    scores, mask = mistake.case.args
+    return (
+        f"The visible scores are about {float(scores[mask].mean()):.0f} here. The number that you give to "
+        "hidden keys lies above that, so they win. Only `-inf` is always low enough."
+    )
+
+
+def says_not_far_enough(mistake: Mistake) -> str:
+    """For a number that is added to hidden scores and leaves one above the visible ones."""
+    scores, mask = mistake.case.args
+    above = float(scores[~mask].max() - scores[mask].mean())
+    return (
+        f"A hidden score lies {above:.0f} above the visible ones. The number that you add leaves it above "
+        "them, so it wins. Only `-inf` is always low enough."
+    )
 
 
 def by_hand(
@@ -145,6 +167,26 @@ MASKED_SOFTMAX = Exercise(
             "-1e9 added",
             says_large_number,
             lambda scores, mask: torch.softmax(scores + ~mask * -1e9, -1),
+        ),
+        Wrong(
+            "-1e4",
+            says_not_low_enough,
+            lambda scores, mask: torch.softmax(scores.masked_fill(~mask, -1e4), -1) * nowhere_empty(mask),
+        ),
+        Wrong(
+            "-1e4, then masked again",
+            says_not_low_enough,
+            lambda scores, mask: torch.softmax(scores.masked_fill(~mask, -1e4), -1) * mask,
+        ),
+        Wrong(
+            "-1e4 added",
+            says_not_far_enough,
+            lambda scores, mask: torch.softmax(scores + ~mask * -1e4, -1) * nowhere_empty(mask),
+        ),
+        Wrong(
+            "-1e4 added, then masked again",
+            says_not_far_enough,
+            lambda scores, mask: torch.softmax(scores + ~mask * -1e4, -1) * mask,
         ),
         Wrong("masked afterwards", says_sum, lambda scores, mask: torch.softmax(scores, -1) * mask),
         Wrong(

@@ -205,6 +205,12 @@ ALIBI = Exercise(
             by_distance(lambda behind: -(behind**2)),
         ),
         Wrong(
+            "the factor",
+            "You return exp(-slope · distance), the factor that the softmax makes of the penalty. What is "
+            "taken off the score is asked for: leave out `exp`.",
+            lambda *args: alibi(*args).exp(),
+        ),
+        Wrong(
             "distance from 1",
             "A key at the query's own position has distance 0; yours has 1.",
             by_distance(lambda behind: -(behind.abs() + 1)),

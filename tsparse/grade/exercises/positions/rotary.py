@@ -182,6 +182,23 @@ ROTARY = Exercise(
             by_pairs(lambda a, b, cos, sin: (a * cos - a * sin, b * cos + b * sin)),
         ),
         Wrong(
+            "sign of the second half",
+            says_lengths,
+            by_pairs(lambda a, b, cos, sin: (a * cos - b * sin, b * cos - a * sin)),
+        ),
+        Wrong(
+            "mirrored",
+            "At position 0 nothing turns, and your second half has its sign turned round. The first half "
+            "gets a·cos - b·sin, the second b·cos + a·sin.",
+            by_pairs(lambda a, b, cos, sin: (a * cos + b * sin, a * sin - b * cos)),
+        ),
+        Wrong(
+            "first half overwritten",
+            "Your second half is made from a first half that is turned already. Keep the old one until both "
+            "are made.",
+            by_pairs(lambda a, b, cos, sin: (a * cos - b * sin, b * cos + (a * cos - b * sin) * sin)),
+        ),
+        Wrong(
             "second half mixed up",
             "Your second half is a·cos + b·sin; it is b·cos + a·sin: each number keeps its own cosine.",
             by_pairs(lambda a, b, cos, sin: (a * cos - b * sin, a * cos + b * sin)),

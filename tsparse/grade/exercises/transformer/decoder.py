@@ -21,6 +21,7 @@ from tsparse.grade.exercises.transformer.parts import (
     most_on_fillers,
     multi_head,
     over_keys,
+    padding_axes,
 )
 
 Mask = Tensor | None
@@ -133,6 +134,14 @@ def reads_itself(y: Tensor, memory: Tensor, weights: Weights, heads: int) -> Ten
     return y + think(y, weights)
 
 
+def reads_old_norm(y: Tensor, memory: Tensor, weights: Weights, heads: int, padding: Mask) -> Tensor:
+    """Cross-attention with the queries of self-attention, made before it was added."""
+    h = layer_norm(y, weights, "norm1")
+    y = y + multi_head(h, h, weights, "self_attn", heads, causal(y))
+    y = y + multi_head(h, memory, weights, "multihead_attn", heads, over_keys(padding))
+    return y + think(y, weights)
+
+
 def same_weights(y: Tensor, memory: Tensor, weights: Weights, heads: int, padding: Mask) -> Tensor:
     """Cross-attention with the weights of self-attention."""
     y = y + look_back(y, weights, heads, causal(y))
@@ -177,6 +186,8 @@ def says_fillers(mistake: Mistake) -> str:
     return f"Padding tokens of the input get weight up to {most:.2g}; they should get 0."
 
 
+PADDING_AXES = padding_axes("memory_padding", "T, S")
+
 DECODER_LAYER = Exercise(
     id="transformer.decoder_layer",
     title="A decoder layer",
@@ -208,6 +219,33 @@ DECODER_LAYER = Exercise(
             lambda y, memory, w, heads, padding=None: with_masks(
                 y, memory, w, heads, causal(y), causal_across(y, memory, padding)
             ),
+        ),
+        Wrong(
+            "own key hidden",
+            "Token 0 sees nothing and is NaN: a token may see itself, so the causal mask keeps its diagonal.",
+            lambda y, memory, w, heads, padding=None: with_masks(
+                y, memory, w, heads, causal(y).tril(-1), over_keys(padding)
+            ),
+        ),
+        Wrong(
+            "padding as it is",
+            PADDING_AXES,
+            lambda y, memory, w, heads, padding=None: with_masks(y, memory, w, heads, causal(y), padding),
+            raises=True,
+        ),
+        Wrong(
+            "padding [B, 1, S]",
+            PADDING_AXES,
+            lambda y, memory, w, heads, padding=None: with_masks(
+                y, memory, w, heads, causal(y), None if padding is None else padding[:, None]
+            ),
+            raises=True,
+        ),
+        Wrong(
+            "norm before self-attention used again",
+            "Cross-attention reads the normalised y of self-attention. y has grown since: normalise it anew, "
+            "with norm2.",
+            lambda y, memory, w, heads, padding=None: reads_old_norm(y, memory, w, heads, padding),
         ),
         Wrong(
             "reads itself",

@@ -151,6 +151,16 @@ def one_call(step: Step, start: int, end: int, batch: int, max_len: int) -> Tens
     return tokens[:, 1:]
 
 
+def ended_by_start(
+    step: Step, start: int, end: int, batch: int, max_len: int, ended: Callable[[Tensor], Tensor], least: int
+) -> Tensor:
+    """Whether a row has ended is read from all tokens, the start among them, after `least` tokens."""
+    tokens, end_of = begin(start, batch)[0], lambda tokens: ended(tokens == end)
+    while tokens.shape[1] <= max(least, 0) or (tokens.shape[1] <= max_len and not end_of(tokens).all()):
+        tokens = longer(tokens, likeliest(step, tokens).masked_fill(end_of(tokens), end))
+    return tokens[:, 1:]
+
+
 def with_start(step: Step, start: int, end: int, batch: int, max_len: int) -> Tensor:
     """The start is kept."""
     return torch.cat([torch.full((batch, 1), start), greedy_decode(step, start, end, batch, max_len)], dim=1)
@@ -172,8 +182,8 @@ def places(mistake: Mistake) -> list[int]:
 def says_never_stops(m: Mistake) -> str:
     """For a loop that always runs to max_len."""
     return (
-        f"All rows had ended after {m.want.shape[1]} tokens; you return {m.got.shape[1]}, and called the "
-        "model for each of them."
+        f"All rows had ended after {m.want.shape[1]} tokens; you return {m.got.shape[1]}. Do not ask the "
+        "model again then, and end the answer there."
     )
 
 
@@ -200,6 +210,11 @@ def says_filled(fill: str) -> Callable[[Mistake], str]:
     """For another filler than the end."""
     return lambda m: f"After the end comes `end`, {m.case.args[2]}, again; yours is filled with {fill}."
 
+
+START_IS_END = (
+    "Here the start is the end too, and you take it for the end of every row. Look for `end` behind the "
+    "start only."
+)
 
 GREEDY_DECODE = Exercise(
     id="transformer.greedy_decode",
@@ -252,6 +267,16 @@ GREEDY_DECODE = Exercise(
             one_call,
         ),
         Wrong("start kept", "The start token is not part of the answer.", with_start),
+        Wrong(
+            "start taken for the end",
+            START_IS_END,
+            partial(ended_by_start, ended=lambda is_end: is_end.any(1), least=0),
+        ),
+        Wrong(
+            "start taken for the end, after the first token",
+            START_IS_END,
+            partial(ended_by_start, ended=lambda is_end: is_end.any(1), least=1),
+        ),
         Wrong(
             "end left out",
             "The last column is missing: the `end` of the row that ends last is part of the answer.",

@@ -20,6 +20,7 @@ from tsparse.grade.exercises.transformer.parts import (
     most_on_fillers,
     multi_head,
     over_keys,
+    padding_axes,
     tanh_gelu,
     without_biases,
 )
@@ -132,9 +133,21 @@ def masked(x: Tensor, weights: Weights, heads: int, mask: Mask) -> Tensor:
     return x + feed_forward(layer_norm(x, weights, "norm2"), weights)
 
 
+def last_sum_normalised(x: Tensor, weights: Weights, heads: int, padding: Mask) -> Tensor:
+    """Feed-forward is added to what it read."""
+    attend, forward = halves(weights, heads, over_keys(padding))
+    x = layer_norm(x + attend(layer_norm(x, weights, "norm1")), weights, "norm2")
+    return x + forward(x)
+
+
 def over_queries(padding: Mask) -> Mask:
     """Padding [B, N] as a mask [B, 1, N, 1]."""
     return None if padding is None else padding[:, None, :, None]
+
+
+def over_both(padding: Mask) -> Mask:
+    """Padding [B, N] as a mask [B, 1, N, N] that hides fillers as keys and as queries."""
+    return None if padding is None else padding[:, None, :, None] & padding[:, None, None, :]
 
 
 def says_fillers(mistake: Mistake) -> str:
@@ -144,6 +157,8 @@ def says_fillers(mistake: Mistake) -> str:
     most = most_on_fillers(h, h, weights, "self_attn", heads, padding)
     return f"A filler gets weight {most:.2g}; it should get 0. Where does `padding` enter the attention?"
 
+
+PADDING_AXES = padding_axes("padding", "N, N")
 
 ENCODER_LAYER = Exercise(
     id="transformer.encoder_layer",
@@ -182,6 +197,11 @@ ENCODER_LAYER = Exercise(
             "residual after the norm",
             "You add to the normalised x; the stream itself stays untouched by any norm.",
             lambda x, w, heads, padding=None: stream_normalised(x, w, heads, padding),
+        ),
+        Wrong(
+            "last residual after the norm",
+            "Feed-forward is added to the normalised x; add it to x itself, which no norm touches.",
+            lambda x, w, heads, padding=None: last_sum_normalised(x, w, heads, padding),
         ),
         Wrong(
             "one norm twice",
@@ -270,6 +290,33 @@ ENCODER_LAYER = Exercise(
             "Rows of fillers are NaN: your mask hides queries, the third axis. A mask over keys is "
             "[B, 1, 1, N].",
             lambda x, w, heads, padding=None: masked(x, w, heads, over_queries(padding)),
+        ),
+        Wrong(
+            "padding hides queries too",
+            "Rows of fillers are NaN: your mask hides all keys from them. A filler may look, it is only not "
+            "looked at: [B, 1, 1, N].",
+            lambda x, w, heads, padding=None: masked(x, w, heads, over_both(padding)),
+        ),
+        Wrong(
+            "padding as it is",
+            PADDING_AXES,
+            lambda x, w, heads, padding=None: masked(x, w, heads, padding),
+            raises=True,
+        ),
+        Wrong(
+            "padding [B, 1, N]",
+            PADDING_AXES,
+            lambda x, w, heads, padding=None: masked(
+                x, w, heads, None if padding is None else padding[:, None]
+            ),
+            raises=True,
+        ),
+        Wrong(
+            "fillers set to 0",
+            "You set the rows of fillers to 0. Nobody reads them: leave them as they were computed.",
+            lambda x, w, heads, padding=None: (
+                encoder_layer(x, w, heads, padding) * (1 if padding is None else padding[..., None])
+            ),
         ),
         Wrong(
             "causal",

@@ -112,6 +112,15 @@ def over_keys(padding: Tensor | None) -> Tensor | None:
     return None if padding is None else padding[:, None, None, :]
 
 
+def padding_axes(name: str, axes: str) -> str:
+    """The sentence for padding that is given to `multi_head` without axes for heads and queries."""
+    return (
+        f"Scores are [B, heads, {axes}], and axes line up from the right, so that the texts of your mask "
+        f"meet heads or queries. Give `{name}` two axes of length 1 between the texts and the keys: "
+        f"[B, 1, 1, {axes[-1]}]."
+    )
+
+
 def most_on_fillers(
     x: Tensor, memory: Tensor, weights: Weights, name: str, heads: int, padding: Tensor
 ) -> float:
