@@ -54,8 +54,9 @@ class Neighbours(Pattern):
 
 
 def windows(layout: BlockLayout, heads: int = 1) -> list[chunks.Chunk]:
-    """Those chunks whose keys are not copied."""
-    return [c for c in chunks.chunks(layout, 1, heads, heads) if isinstance(c.keys, chunks.Windows)]
+    """Those chunks whose keys are overlapping stretches."""
+    made = chunks.chunks(layout, 1, heads, heads)
+    return [c for c in made if isinstance(c.keys, chunks.Windows) and c.keys.step < c.keys.width]
 
 
 def seen(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> torch.Tensor:
@@ -99,7 +100,7 @@ def test_windows_equal_the_reference(
     monkeypatch.setattr(chunks, "PART", part)
     q, k, v = tensors(n, n, batch=2)
     layout = pattern.layout(n, block=block)
-    assert bool(windows(layout)) == (block[0] >= block[1])  # else two rows of blocks begin with one key block
+    assert windows(layout) or block[0] < block[1]  # two rows of blocks that begin with one key block
     options = {"alibi_slopes": torch.rand(2, 4), "softcap": 2.0}
     got, want = (gradients(q, k, v, layout, backend, **options) for backend in ("gather", "reference"))
     torch.testing.assert_close(got, want)
@@ -109,10 +110,15 @@ EDGES = [chunks.Stripes(0, 1, 1, 1), chunks.Stripes(257, 31, 289, 33)]
 """What a window of 256 hides from 32 queries in 288 keys: one before the first, then 33 from row to row."""
 
 
-def test_almost_all_of_a_sliding_window_is_in_windows() -> None:
+def test_no_key_of_a_sliding_window_is_copied_not_even_for_the_first_rows() -> None:
     layout = SlidingWindow(256).layout(4096, block=64)
+    made = chunks.chunks(layout, 1, 4, 4)
     assert sum(c.pieces * c.height for c in windows(layout, heads=4)) == 4 * (4096 - 256)
-    assert len(chunks.chunks(layout, 1, 4, 4)) - len(windows(layout, heads=4)) == 4  # rows that see less
+    first = [(c.queries, c.keys) for c in made if c.height == 64]  # each of four rows in all heads at once
+    assert sorted(first) == [
+        (slice(row, 193 + row, 64), chunks.Windows(0, 4096, 64 * (row + 1))) for row in range(4)
+    ]
+    assert len(made) == len(windows(layout, heads=4)) + len(first)
 
 
 @pytest.mark.parametrize("block", [32, 64, 128])

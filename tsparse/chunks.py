@@ -71,7 +71,7 @@ class Stripes(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Overlapping stretches of keys: piece i has `width` of them, from `first + step * i` on."""
+    """Stretches of keys that may overlap: piece i has `width` of them, from `first + step * i` on."""
 
     first: int
     step: int
@@ -91,12 +91,13 @@ class Chunk(NamedTuple):
     def pieces(self) -> int:
         """n."""
         at = self.queries
-        return at.stop - at.start if isinstance(at, slice) else len(at)
+        return len(range(at.start, at.stop, at.step)) if isinstance(at, slice) else len(at)
 
     def places(self, block_k: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """The numbers of its queries `[n, height]` and keys `[n, keys]`, for key blocks of `block_k`."""
         at, keys, piece = self.queries, self.keys, torch.arange(self.pieces, device=device)
-        queries = _from(piece + at.start if isinstance(at, slice) else at, self.height, self.height)
+        at = piece * at.step + at.start if isinstance(at, slice) else at
+        queries = _from(at, self.height, self.height)
         if isinstance(keys, Windows):
             return queries, keys.first + _from(piece, keys.step, keys.width)
         return queries, _from(keys, block_k, block_k).flatten(1)
@@ -148,17 +149,18 @@ def _make(layout: BlockLayout, batch: int, heads: int, kv_heads: int) -> Iterato
         m = longest - look.count(0)
         slots = [j for j in range(m) if look[j] > 1]
         tiles = shelf[group, None] + listed[at[group, :m]]
-        for stretch, step in _stretches(row[group], tiles):
-            scores = SCORES_AT_ONCE * (1 if step is None else WITHOUT_COPIES)
+        for stretch, steps in _stretches(row[group], tiles):
+            scores = SCORES_AT_ONCE * (1 if steps is None else WITHOUT_COPIES)
             at_once = max(1, scores // (block_q * m * block_k))
             for part in stretch.tensor_split(-(-len(stretch) // at_once)):  # evenly: a small rest is slow
                 i = group[part]
                 masks, kind = layout.tile_masks(b[i, None], h[i, None], r[i, None], listed[at[i][:, slots]])
                 hidden = [_hidden(masks, which, slot) for slot, which in zip(slots, kind.T, strict=True)]
-                if step is None:
+                if steps is None:
                     yield Chunk(block_q, row[i], tiles[part], hidden, nth == 0)
                     continue
-                rows_here = slice(int(row[i[0]]), int(row[i[-1]]) + 1)
+                apart, step = steps
+                rows_here = slice(int(row[i[0]]), int(row[i[-1]]) + 1, apart)
                 windows = Windows(int(tiles[part[0], 0]) * block_k, step * block_k, m * block_k)
                 yield Chunk(*_in_parts(block_q, rows_here, windows, hidden), nth == 0)
 
@@ -178,11 +180,9 @@ def _in_parts(
     Rows of `block` queries, their windows and what is hidden in them; returned is the same of the parts.
     """
     (first, step, width), height = windows, min(block, PART)
-    parts, shift = (
-        block // height,
-        step * height // block,
-    )  # a part sees keys `shift` further on than the last
-    if parts * height < block or parts * shift < step or not hidden:
+    parts = block // height
+    shift = step * height // block  # a part sees keys so much further on than the last
+    if rows.step > 1 or parts * height < block or parts * shift < step or not hidden:
         return block, rows, windows, hidden
     n = rows.stop - rows.start
     kinds = n if any(isinstance(x.which, Tensor) for x in hidden) else 1
@@ -198,7 +198,8 @@ def _in_parts(
 
     start, stop = spans[0].start // PART * PART, min(-(-spans[-1].stop // PART) * PART, most)
     masks, kind = (~look[:, :, start:stop]).unique(dim=0, return_inverse=True)
-    rows, windows = slice(rows.start * parts, rows.stop * parts), Windows(first + start, shift, stop - start)
+    rows = slice(rows.start * parts, rows.stop * parts, 1)
+    windows = Windows(first + start, shift, stop - start)
     if len(masks) == 1 and len(stripes := _stripes(masks[0])) <= STRIPES:
         return height, rows, windows, stripes
     which = slice(None) if len(masks) == 1 else kind.expand(n // kinds, -1).flatten()
@@ -247,21 +248,23 @@ def _merge(layout: BlockLayout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return merged % layout.n_kv_blocks, order >= len(numbers[0]), start, count
 
 
-def _stretches(row: Tensor, tiles: Tensor) -> Iterator[tuple[Tensor, int | None]]:
+def _stretches(row: Tensor, tiles: Tensor) -> Iterator[tuple[Tensor, tuple[int, int] | None]]:
     """Parts of a group of pieces `row [g]`, `tiles [g, m]`, as indices into it.
 
-    First stretches of following rows whose tiles are evenly spaced, with their step, see `Windows`; then
-    whatever is left over, with None.
+    First stretches whose rows and tiles are evenly spaced, with both steps, see `Windows`: following rows of
+    one head, or the same row of all heads. Then whatever is left over, with None.
     """
-    ahead = tiles.diff(dim=0)  # [g - 1, m]
-    step = int(ahead[:, 0].mode().values) if len(ahead) else 0
-    even = (row.diff() == 1) & (ahead == step).all(dim=1) & (tiles[1:].diff(dim=1) == 1).all(dim=1)
+    ahead = torch.cat([row[:, None], tiles], dim=1).diff(dim=0)  # [g - 1, 1 + m]
+    steps = ahead[:, :2].mode(dim=0).values if len(ahead) else tiles.new_tensor([1, tiles.shape[1]])
+    neighbours = (tiles.diff(dim=1) == 1).all(dim=1)  # [g]
+    even = (ahead[:, :1] == steps[0]).all(dim=1) & (ahead[:, 1:] == steps[1]).all(dim=1) & neighbours[1:]
     stretches = torch.arange(len(row), device=row.device).tensor_split((~even).nonzero().flatten().cpu() + 1)
     rest = []
     for stretch in stretches:
-        if len(stretch) < STRETCH or step < 1:
-            rest.append(stretch)
+        worth = len(stretch) >= STRETCH or len(stretch) == len(row)
+        if worth and neighbours[stretch[0]] and (steps > 0).all():
+            yield stretch, (int(steps[0]), int(steps[1]))
         else:
-            yield stretch, step
+            rest.append(stretch)
     if rest:
         yield torch.cat(rest), None
