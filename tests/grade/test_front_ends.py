@@ -1,0 +1,81 @@
+"""What JupyterLab, Colab, VS Code and a terminal are given: pages that need no style of theirs, and text.
+
+Colab shows each output in a frame of its own, VS Code in a page with its own styles, both in light and in
+dark: a page may not count on a script, on a style sheet or on the colour of its letters.
+"""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tsparse import Causal, show
+from tsparse.grade import check, progress
+from tsparse.grade.display import verdict_html
+from tsparse.notebook import doctor
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")])
+FIXED_COLOUR = re.compile(r"(?<![-\w])(color|background|background-color): (?!rgba)")
+
+
+class Faults(HTMLParser):
+    """What may fail, or hide letters, in some front end."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag in {"script", "style", "link", "iframe"}:
+            self.found.append(f"<{tag}>")
+        if tag == "img":
+            self.found += [] if values.get("alt") else ["<img> without alt text"]
+        elif FIXED_COLOUR.search(values.get("style") or ""):
+            self.found.append(f"<{tag}> with a fixed colour: {values['style']}")
+        self.found += [
+            f"<{tag} {name}>" for name in values if name in {"id", "class"} or name.startswith("on")
+        ]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["<script>", "<p style='color: #000'>", "<pre style='background: white'>", "<b class='x'>", "<img>"],
+)
+def test_a_page_that_fails_somewhere_is_noticed(fault):
+    assert Faults(f"<p>{fault}</p>").found
+
+
+def upside_down(n_q, n_kv, q_offset=0):
+    return ~Causal().mask(n_q, n_kv, q_offset=q_offset)
+
+
+THINGS = {
+    "verdict": lambda: verdict_html(check("masks.causal", upside_down)),
+    "progress": lambda: progress()._repr_html_(),
+    "doctor": lambda: doctor()._repr_html_(),
+    "layout": lambda: Causal().layout(300)._repr_html_(),
+    "changes": lambda: show.changes("x = 1", "x = 2")._repr_html_(),
+}
+
+
+@pytest.mark.parametrize("name", THINGS)
+def test_what_shows_itself_can_be_read_in_light_and_dark_without_scripts_and_style_sheets(name):
+    page = THINGS[name]()
+    assert len(page) > 100
+    assert Faults(page).found == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_stored_outputs_can_be_read_in_light_and_dark_and_have_a_text(path):
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    shown = [output.data for cell in cells for output in cell.outputs if "data" in output]
+    assert shown
+    for data in shown:
+        assert Faults(data.get("text/html", "")).found == []
+        assert len(data["text/plain"]) > 10
+        assert " object at 0x" not in data["text/plain"]
