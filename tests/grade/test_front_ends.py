@@ -4,7 +4,11 @@ Colab shows each output in a frame of its own, VS Code in a page with its own st
 dark: a page may not count on a script, on a style sheet or on the colour of its letters.
 """
 
+import io
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import nbformat
 import pytest
 
 from tsparse import Causal, show
-from tsparse.grade import check, progress
+from tsparse.grade import check, hint, page, progress
 from tsparse.grade.display import verdict_html
 from tsparse.notebook import doctor
 
@@ -79,3 +83,32 @@ def test_stored_outputs_can_be_read_in_light_and_dark_and_have_a_text(path):
         assert Faults(data.get("text/html", "")).found == []
         assert len(data["text/plain"]) > 10
         assert " object at 0x" not in data["text/plain"]
+
+
+def test_ipython_in_a_terminal_takes_letters_because_it_has_no_buttons(progress_file):
+    asking = "from tsparse.grade import *; predict('01.variance'); quiz('02.recall.hidden')"
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", asking]
+    environment = os.environ | {"IPYTHONDIR": str(progress_file.parent), "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert 'Say predict("01.variance", "A") to guess A.' in said
+    assert 'Say quiz("02.recall.hidden", guess="A") to answer A.' in said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-8", "−∞ q·k ≠"), ("ascii", "-inf q*k ?"), ("cp1252", "-inf q*k ?")]
+)
+def test_a_stream_without_the_signs_gets_them_spelled(encoding, said, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    page.say("−∞ q·k ≠")
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding).strip() == said
+
+
+def test_a_check_whose_numbers_are_negative_is_said_in_ascii_too(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    check("attention.scores", lambda q, k: -(q @ k.mT) / q.shape[-1] ** 0.5)
+    hint("attention.scores")
+    stream.flush()
+    assert b"yours is -" in stream.buffer.getvalue() or b"expected -" in stream.buffer.getvalue()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from typing import Any
 
 COLOURS = {"PASS": "#0072b2", "FAIL": "#d55e00"}
 """Border of a box; the word says the same."""
 
+SPELLED = str.maketrans(
+    {"−": "-", "∞": "inf", "·": "*", "×": "x", "√": "sqrt ", "²": "^2", "≤": "<=", "“": '"', "”": '"'}
+)
+"""What is said for signs that a log file or an old console may not have."""
 
-def notebook() -> Any:
+
+def shell() -> Any:
     """The running IPython shell, None in plain Python."""
     try:
         from IPython import get_ipython
@@ -19,10 +25,15 @@ def notebook() -> Any:
     return get_ipython()
 
 
+def in_notebook() -> bool:
+    """Whether a kernel runs this, so that HTML and buttons can be shown: IPython in a terminal has none."""
+    return hasattr(shell(), "kernel")
+
+
 def cell_number() -> int | None:
     """The number of the cell that is running, None outside IPython."""
-    shell = notebook()
-    return None if shell is None else int(shell.execution_count)
+    running = shell()
+    return None if running is None else int(running.execution_count)
 
 
 def show(page: str, text: str, widget: str | None = None) -> None:
@@ -31,9 +42,8 @@ def show(page: str, text: str, widget: str | None = None) -> None:
     `widget` is the model id of a live widget with the same content: it is shown where there is a kernel, the
     page where the notebook is only read.
     """
-    if notebook() is None:
-        print(text)
-        return
+    if not in_notebook():
+        return say(text)
     from IPython.display import display
 
     data: dict[str, Any] = {"text/html": page, "text/plain": text}
@@ -41,6 +51,15 @@ def show(page: str, text: str, widget: str | None = None) -> None:
         view = {"version_major": 2, "version_minor": 0, "model_id": widget}
         data["application/vnd.jupyter.widget-view+json"] = view
     display(data, raw=True)
+
+
+def say(text: str) -> None:
+    """Print a text; signs that the stream does not have are spelled, other letters become `?`."""
+    try:
+        print(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        print(text.translate(SPELLED).encode(encoding, "replace").decode(encoding))
 
 
 def box(word: str, title: str, paragraphs: list[str], picture: str = "", quiet: bool = False) -> str:
