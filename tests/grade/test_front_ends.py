@@ -105,6 +105,45 @@ def test_a_stream_without_the_signs_gets_them_spelled(encoding, said, monkeypatc
     assert stream.buffer.getvalue().decode(encoding).strip() == said
 
 
+class Terminal(io.StringIO):
+    """A screen of 40 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_lines_that_end_between_words(monkeypatch):
+    text = "PASS  masks.causal\n" + 20 * "every-case " + "\n\n   A) " + 20 * "yes "
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    lines = page.fitted(text).split("\n")
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines).split() == text.split()
+    assert lines[0] == "PASS  masks.causal"
+    assert lines[-1].startswith("   yes yes")
+
+    verdict = check("masks.causal", upside_down)
+    assert max(map(len, repr(verdict).split("\n"))) <= 40
+    monkeypatch.undo()
+    assert repr(verdict).count("\n") == 5
+
+
+class Tee:
+    """What people put in place of stdout to keep a log: it only writes."""
+
+    def __init__(self) -> None:
+        self.kept = ""
+
+    def write(self, text: str) -> None:
+        self.kept += text
+
+
+def test_a_log_that_only_writes_gets_the_text(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Tee())
+    page.say("−1")
+    assert sys.stdout.kept == "−1\n"
+
+
 def test_a_check_whose_numbers_are_negative_is_said_in_ascii_too(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 COLOURS = {"PASS": "#0072b2", "FAIL": "#d55e00"}
@@ -54,12 +56,32 @@ def show(page: str, text: str, widget: str | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """Print a text; signs that the stream does not have are spelled, other letters become `?`."""
+    """Print a text."""
+    print(fitted(text))
+
+
+def fitted(text: str) -> str:
+    """The text as the stream can show it.
+
+    In a terminal lines end between words, or a screen reader would read halves of them. Signs that a stream
+    does not have are spelled, other letters become `?`.
+    """
+    if getattr(sys.stdout, "isatty", bool)():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(text)
+        text.encode(encoding)
     except UnicodeEncodeError:
-        encoding = sys.stdout.encoding
-        print(text.translate(SPELLED).encode(encoding, "replace").decode(encoding))
+        text = text.translate(SPELLED).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def box(word: str, title: str, paragraphs: list[str], picture: str = "", quiet: bool = False) -> str:
