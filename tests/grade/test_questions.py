@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,7 +12,8 @@ from tsparse.grade import asking, predict, progress, quiz
 from tsparse.grade import questions as registry
 from tsparse.grade.questions import Question, all_questions, question
 
-TRUTH = Question("99.truth", "Is `1 < 2`?", ("yes", "<no>", "on Sundays"), 0, "1 comes first.", "#order")
+ROOT = Path(__file__).parents[2]
+TRUTH = Question("99.truth", "Is `1 < 2`?", ("yes", "<no>", "on Sundays"), 0, "1 comes first.", "#in-order")
 SECOND = Question("99.second", "How many?", ("one", "two"), 1, "Count them.")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -57,9 +59,28 @@ def test_predict_in_a_terminal_prints_the_options_and_not_the_answer(capsys):
 def test_the_letter_is_the_answer_where_there_are_no_buttons(capsys):
     predict("99.truth", "b")
     said = capsys.readouterr().out
-    assert "Not this one.\nIt is A) yes. 1 comes first." in said
+    assert "Not this one.\nIt is A) yes. 1 comes first. Read the section in order." in said
     entry = progress().read()["questions"]["99.truth"]
     assert (entry["guess"], entry["right"], entry["kind"]) == (1, False, "prediction")
+
+
+def test_quiz_in_a_terminal_says_how_to_answer_each_question_and_takes_the_letter(capsys):
+    quiz("99.truth", "99.second")
+    asked = capsys.readouterr().out
+    assert '   C) on Sundays\n   Say quiz("99.truth", guess="A") to answer A.\n2. How many?' in asked
+    assert asked.endswith('   Say quiz("99.second", guess="A") to answer A.\n')
+    assert not progress().read()["questions"]
+
+    quiz("99.second", guess="b")
+    assert "Right.\nCount them.\n" in capsys.readouterr().out
+    entry = progress().read()["questions"]["99.second"]
+    assert (entry["guess"], entry["right"], entry["kind"]) == (1, True, "recall")
+
+
+def test_one_letter_for_two_questions_answers_neither(capsys):
+    quiz("99.truth", "99.second", guess="A")
+    assert 'Answer one at a time: quiz("99.truth", guess="A").' in capsys.readouterr().out
+    assert not progress().read()["questions"]
 
 
 def test_a_letter_that_is_no_option_is_told_the_options(capsys):
@@ -85,7 +106,8 @@ def test_a_wrong_click_says_why_and_where_to_read_and_is_kept():
     _, buttons, said = live(TRUTH, "recall")
     buttons[1].click()
     assert "You chose B. <strong>Not this one.</strong> It is A) yes. 1 comes first." in said.value
-    assert 'href="#order"' in said.value
+    assert 'href="#in-order"' in said.value
+    assert ">in order</a>." in said.value
     buttons[0].click()
     assert "You chose A. <strong>Right.</strong> 1 comes first." in said.value
     assert "href" not in said.value
@@ -195,7 +217,11 @@ def test_question_of_a_lesson_can_be_asked_and_explains_itself(asked):
     assert asked.text[-1] in "?.:"
     assert len(asked.why) > 20
     assert asked.why[-1] in ".`"
-    assert asked.teach is None or asked.teach.startswith("#")
+    if asked.teach is not None:
+        (lesson,) = (ROOT / "notebooks").glob(f"{asked.id[:2]}_*.ipynb")
+        cells = nbformat.read(lesson, 4).cells
+        headings = re.findall(r"^#+ (.+)$", "\n".join(cell.source for cell in cells), re.MULTILINE)
+        assert asked.teach[1:].replace("-", " ") in headings
 
 
 def test_question_finds_what_is_registered():

@@ -1,7 +1,7 @@
 """`predict` and `quiz`: questions with options, asked in a cell, recorded, and never in the way.
 
 Where there is a kernel the options are buttons. A notebook that is only read shows the same question and
-options as HTML, a quiz with the answers folded.
+options as HTML, a quiz with the answers folded. A terminal takes the letter of an option.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import html
 from string import ascii_uppercase
 from typing import Any
 
-from tsparse.grade.page import box, marked, notebook, show
+from tsparse.grade.page import box, in_notebook, marked, show
 from tsparse.grade.progress import progress
 from tsparse.grade.questions import Question, question
 
@@ -32,14 +32,21 @@ def predict(id: str, guess: str | None = None) -> None:
     show(page, f"What do you think? Guess, then read on.\n{_question_text(asked)}{way}", live)
 
 
-def quiz(*ids: str) -> None:
-    """Ask questions to be answered from memory, folded; the first answers are kept."""
+def quiz(*ids: str, guess: str | None = None) -> None:
+    """Ask questions to be answered from memory, folded; the first answers are kept.
+
+    Where there are no buttons, say the letter for one of them: `quiz("02.recall.hidden", guess="C")`.
+    """
     try:
         if not ids:
             raise ValueError('Name the questions: quiz("02.recall.broadcast").')
+        if guess is not None and len(ids) > 1:
+            raise ValueError(f'Answer one at a time: quiz("{ids[0]}", guess="A").')
         asked = [question(id) for id in ids]
     except ValueError as error:
         return show(box("NOT ASKED", "", [marked(str(error))]), f"NOT ASKED\n{error}")
+    if guess is not None:
+        return _answer(asked[0], "recall", guess)
     folded = [
         f"<details><summary>Question {number} of {len(asked)}: {marked(one.text)}</summary>"
         f"{_options_html(one)}<details><summary>Answer</summary><p>{marked(_explained(one))}</p></details>"
@@ -47,8 +54,13 @@ def quiz(*ids: str) -> None:
         for number, one in enumerate(asked, 1)
     ]
     page = box("Questions", "Answer from memory, then look.", ["".join(folded)], quiet=True)
-    text = "\n".join(f"{number}. {_question_text(one)}" for number, one in enumerate(asked, 1))
-    show(page, f"Questions. Answer from memory, then look.\n{text}", _accordion(asked))
+    live = _accordion(asked)
+    texts = [
+        f"{number}. {_question_text(one)}"
+        + ("" if live else f'\n   Say quiz("{one.id}", guess="A") to answer A.')
+        for number, one in enumerate(asked, 1)
+    ]
+    show(page, "\n".join(["Questions. Answer from memory, then look.", *texts]), live)
 
 
 def _answer(asked: Question, kind: str, guess: str) -> None:
@@ -60,9 +72,9 @@ def _answer(asked: Question, kind: str, guess: str) -> None:
     chosen = letters.index(letter)
     progress().record_guess(asked.id, kind, chosen, chosen == asked.right)
     word, said = _feedback(asked, chosen)
-    show(
-        box(word, f"you chose {letter}", [marked(said) + _link(asked, chosen)], quiet=True), f"{word}\n{said}"
-    )
+    page = box(word, f"you chose {letter}", [marked(said) + _link(asked, chosen)], quiet=True)
+    heading = _heading(asked, chosen)
+    show(page, f"{word}\n{said}" + (f" Read the section {heading}." if heading else ""))
 
 
 def _feedback(asked: Question, chosen: int) -> tuple[str, str]:
@@ -79,11 +91,18 @@ def _option(asked: Question, place: int) -> str:
     return f"{ascii_uppercase[place]}) {asked.options[place]}"
 
 
+def _heading(asked: Question, chosen: int) -> str:
+    """The heading of the section to read after a wrong answer, nothing after the right one."""
+    return "" if chosen == asked.right or asked.teach is None else asked.teach[1:].replace("-", " ")
+
+
 def _link(asked: Question, chosen: int) -> str:
-    if chosen == asked.right or asked.teach is None:
+    """The section by its name, for not every front end follows a link from an output to a cell."""
+    heading = _heading(asked, chosen)
+    if not heading:
         return ""
-    address = html.escape(asked.teach)
-    return f' <a href="{address}" style="text-decoration: underline">Read the cell that explains it.</a>'
+    link = f'href="{html.escape(asked.teach or "")}" style="text-decoration: underline"'
+    return f" Read the section <a {link}>{html.escape(heading)}</a>."
 
 
 def _question_text(asked: Question) -> str:
@@ -101,13 +120,13 @@ def _options_html(asked: Question) -> str:
 
 def _buttons(asked: Question, kind: str, heading: str = "") -> str | None:
     """The model id of the live question, None where there are no widgets."""
-    if notebook() is None:
+    if not in_notebook():
         return None
     return str(_live_question(asked, kind, heading).model_id)
 
 
 def _accordion(asked: list[Question]) -> str | None:
-    if notebook() is None:
+    if not in_notebook():
         return None
     import ipywidgets as widgets
 

@@ -75,8 +75,9 @@ class Verdict:
     def __repr__(self) -> str:
         """The text that a terminal shows."""
         from tsparse.grade.display import verdict_text
+        from tsparse.grade.page import fitted
 
-        return verdict_text(self)
+        return fitted(verdict_text(self))
 
     def _ipython_display_(self) -> None:
         from tsparse.grade.display import show_verdict

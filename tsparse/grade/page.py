@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
+import sys
+import textwrap
 from typing import Any
 
 COLOURS = {"PASS": "#0072b2", "FAIL": "#d55e00"}
 """Border of a box; the word says the same."""
 
+SPELLED = str.maketrans(
+    {"−": "-", "∞": "inf", "·": "*", "×": "x", "√": "sqrt ", "²": "^2", "≤": "<=", "“": '"', "”": '"'}
+)
+"""What is said for signs that a log file or an old console may not have."""
 
-def notebook() -> Any:
+
+def shell() -> Any:
     """The running IPython shell, None in plain Python."""
     try:
         from IPython import get_ipython
@@ -19,10 +27,15 @@ def notebook() -> Any:
     return get_ipython()
 
 
+def in_notebook() -> bool:
+    """Whether a kernel runs this, so that HTML and buttons can be shown: IPython in a terminal has none."""
+    return hasattr(shell(), "kernel")
+
+
 def cell_number() -> int | None:
     """The number of the cell that is running, None outside IPython."""
-    shell = notebook()
-    return None if shell is None else int(shell.execution_count)
+    running = shell()
+    return None if running is None else int(running.execution_count)
 
 
 def show(page: str, text: str, widget: str | None = None) -> None:
@@ -31,9 +44,8 @@ def show(page: str, text: str, widget: str | None = None) -> None:
     `widget` is the model id of a live widget with the same content: it is shown where there is a kernel, the
     page where the notebook is only read.
     """
-    if notebook() is None:
-        print(text)
-        return
+    if not in_notebook():
+        return say(text)
     from IPython.display import display
 
     data: dict[str, Any] = {"text/html": page, "text/plain": text}
@@ -41,6 +53,35 @@ def show(page: str, text: str, widget: str | None = None) -> None:
         view = {"version_major": 2, "version_minor": 0, "model_id": widget}
         data["application/vnd.jupyter.widget-view+json"] = view
     display(data, raw=True)
+
+
+def say(text: str) -> None:
+    """Print a text."""
+    print(fitted(text))
+
+
+def fitted(text: str) -> str:
+    """The text as the stream can show it.
+
+    In a terminal lines end between words, or a screen reader would read halves of them. Signs that a stream
+    does not have are spelled, other letters become `?`.
+    """
+    if getattr(sys.stdout, "isatty", bool)():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_wrapped(line, width) for line in text.split("\n"))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(SPELLED).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def box(word: str, title: str, paragraphs: list[str], picture: str = "", quiet: bool = False) -> str:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-NEW = "background: #e8e8e8; font-weight: bold"
+NEW = "background: rgba(128, 128, 128, 0.25); font-weight: bold"
+"""Half transparent, because the letters have the colour of the page: dark on light or light on dark."""
 
 
 @dataclass(frozen=True, repr=False)

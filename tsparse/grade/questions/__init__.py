@@ -17,8 +17,8 @@ from tsparse.grade.lookup import look_up
 class Question:
     """One question with options, of which `options[right]` is right.
 
-    `why` is the sentence that a reader sees after answering. `teach` is the anchor of a cell ("#strides") to
-    read after a wrong answer.
+    `why` is the sentence that a reader sees after answering. `teach` is the anchor of the section
+    ("#View-against-transpose") to read after a wrong answer: its heading with `-` for spaces.
     """
 
     id: str
