@@ -225,7 +225,8 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
 
 
 def _timed_out(exercise: Exercise, trial: Trial) -> str:
-    return f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”. Does a loop never end?"
+    told = f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”."
+    return f"{told} Does a loop never end, or take many more turns than it must?"
 
 
 def _stopped(exercise: Exercise, trial: Trial) -> str:
