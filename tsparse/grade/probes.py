@@ -126,6 +126,8 @@ def constant_factor(scene: Scene) -> str | None:
     if safe.sum() < 2 or not equal(got[~safe], want[~safe]):
         return None
     ratios = got[safe] / want[safe]
+    if not ratios.isfinite().all():
+        return None
     ratio = float(ratios.median())
     if abs(ratio - 1) < 1e-3 or abs(ratio) < 1e-6 or (ratios - ratio).abs().max() > 1e-4 * abs(ratio):
         return None
