@@ -38,7 +38,7 @@ QUESTIONS = (
     Question(
         id="15.empty",
         text=(
-            "Without the new line before the division, what does the kernel store as the output of query "
+            "If nothing is done about it before the division, what does the kernel store as the output of query "
             "40, in row 1?"
         ),
         options=("0", "NaN", "The average of all values", "Nothing: it stays as it was"),
