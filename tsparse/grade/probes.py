@@ -82,7 +82,7 @@ def not_finite(scene: Scene) -> str | None:
     at = f"row {place[-2]}" if len(place) >= 2 else f"place {list(place)}"
     mask = scene.argument("mask")
     if what == "-inf":
-        return f"First -inf at {at}: a logarithm of 0, or -inf that was meant for another place."
+        return f"First -inf at {at}: a logarithm of 0, a number below 0 divided by 0, or a place hidden."
     if what == "inf":
         return f"First inf at {at}: a number grew too large, or something was divided by 0."
     if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool and bool((~mask.any(-1)).any()):
