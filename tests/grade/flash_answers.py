@@ -167,7 +167,6 @@ WRONG: dict[str, dict[str, KernelText]] = {
         ),
         "acc rescaled twice": UPDATE.but("acc * alpha[:, None]", "acc * alpha[:, None] * alpha[:, None]"),
         "l rescaled after adding": UPDATE.but("l_i * alpha + tl.sum(p, 1)", "(l_i + tl.sum(p, 1)) * alpha"),
-        "divided by l": UPDATE.but("return m_new, l_i, acc", "return m_new, l_i, acc / l_i[:, None]"),
         "mean of the tile": UPDATE.but("tl.sum(p, 1)", "tl.sum(p, 1) / 32"),
         "exp2": UPDATE.but(*("tl.exp(s", "tl.exp2(s"), *("tl.exp(m_i", "tl.exp2(m_i")),
         "order of the three": UPDATE.but("return m_new, l_i, acc", "return l_i, m_new, acc"),

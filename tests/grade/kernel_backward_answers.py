@@ -186,10 +186,6 @@ WRONG = [
             "        j = tl.load(col_ptr + place)",
             "for j in range(0, tl.cdiv(n_kv, BLOCK_N)):",
         ),
-        nan_for_empty_rows=(
-            "p = tl.where(seen, tl.exp(s - lse_i[:, None]), 0.0)",
-            'p = tl.exp(tl.where(seen, s, float("-inf")) - lse_i[:, None])',
-        ),
         one_product_too_many=(DP, f"{DP}\n        dp = tl.dot(do_i, tl.trans(v_j))"),
     ),
     *kernels(

@@ -132,7 +132,7 @@ ROWS = toy(triple, Case("2 and 5", (numbers(2, 5),)), Case("3 and 3", (numbers(3
         (lambda x: triple(x).flip(1), "another order", "along axis 1, in another order: 4, 3, 2, 1, 0."),
         (lambda x: triple(x) + 1e-6 * x.sin(), "nearly right", "Nearly right: off by at most"),
         (lambda x: triple(x).where(x > 0, torch.nan), "not finite", "First NaN at row"),
-        (lambda x: triple(x) / (x > 0), "not finite", "First inf at row"),
+        (lambda x: triple(x) / (x > 0), "not finite", "First -inf at row"),
         (lambda x: x.sin() / x.abs().max(), None, "First wrong number at [0, 0]"),
         (lambda x: triple(x) if len(x) == 2 else x.sin(), "right on some cases", "Right for “2 and 5”"),
     ],

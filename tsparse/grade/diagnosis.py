@@ -226,10 +226,8 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
 
 
 def _timed_out(exercise: Exercise, trial: Trial) -> str:
-    return (
-        f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”. Does a loop never end, "
-        "or is it too long for this size?"
-    )
+    told = f"No answer after {trial.outcome.detail} s on the case “{trial.case.name}”."
+    return f"{told} Does a loop never end, or take many more turns than it must?"
 
 
 def _stopped(exercise: Exercise, trial: Trial) -> str:

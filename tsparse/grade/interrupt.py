@@ -7,13 +7,12 @@ and neither raises while this file is cleaning up.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 AGAIN = 0.01
 """Seconds until the error is raised once more if the code caught it."""
@@ -23,53 +22,71 @@ class Interrupted(BaseException):
     """The time is up. Not an `Exception`, so that `except Exception` lets it through."""
 
 
-@contextlib.contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise `Interrupted` inside the block when it takes longer than `seconds`."""
+def interrupted_after(seconds: float) -> AbstractContextManager[None]:
+    """Raise `Interrupted` inside the `with` block when it takes longer than `seconds`."""
     main = threading.current_thread() is threading.main_thread()
-    with _by_alarm(seconds) if main and hasattr(signal, "setitimer") else _by_thread(seconds):
-        yield
+    return _Alarm(seconds) if main and hasattr(signal, "setitimer") else _Watcher(seconds)
 
 
-@contextlib.contextmanager
-def _by_alarm(seconds: float) -> Iterator[None]:
-    def ring(number: int, frame: types.FrameType | None) -> None:
-        if not _cleaning_up(frame):
-            raise Interrupted
+class _Alarm(AbstractContextManager[None]):
+    """By the alarm signal.
 
-    handler = signal.signal(signal.SIGALRM, ring)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
+    A class and no generator: the first step on the way out is then one of this file. In a frame of
+    `contextlib` the alarm would still raise, and nobody would stop the timer.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        self.handler = signal.signal(signal.SIGALRM, _ring)
+        self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds, AGAIN)
+
+    def __exit__(self, *error: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, *self.timer)
+        signal.signal(signal.SIGALRM, self.handler or signal.SIG_DFL)
 
 
-@contextlib.contextmanager
-def _by_thread(seconds: float) -> Iterator[None]:
-    done = threading.Event()
-    target = threading.get_ident()
-    raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+def _ring(number: int, frame: types.FrameType | None) -> None:
+    if not _cleaning_up(frame):
+        raise Interrupted
 
-    def watch() -> None:
-        if not done.wait(seconds):
-            while not done.wait(AGAIN):
-                if not _cleaning_up(sys._current_frames().get(target)):
-                    raise_in_thread(ctypes.c_ulong(target), ctypes.py_object(Interrupted))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-        raise_in_thread(ctypes.c_ulong(target), None)
+class _Watcher(AbstractContextManager[None]):
+    """By a second thread, where there is no alarm or this is not the main thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.done, self.target = seconds, threading.Event(), threading.get_ident()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def watch(self) -> None:
+        if not self.done.wait(self.seconds):
+            while not self.done.wait(AGAIN):
+                if not _cleaning_up(sys._current_frames().get(self.target)):
+                    _raise_in(self.target, Interrupted)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.done.set()
+        self.thread.join()
+        _raise_in(self.target, None)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Let a thread raise; None takes back what it has not raised yet."""
+    argument = ctypes.py_object(error) if error else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
 
 
 def _cleaning_up(frame: types.FrameType | None) -> bool:
-    """Whether the code of this file is being left, in which an error would do harm."""
-    while frame is not None and frame.f_code.co_filename in (threading.__file__, contextlib.__file__):
+    """Whether a block is being entered or left: a function of this file runs, or one that it calls.
+
+    The code inside of a block is called from elsewhere, and a thread that has ended has no frame.
+    """
+    if frame is None:
+        return True
+    while frame is not None and frame.f_code.co_filename != __file__:
         frame = frame.f_back
-    return frame is None or frame.f_code.co_filename == __file__
+    return frame is not None

@@ -78,9 +78,11 @@ def not_finite(scene: Scene) -> str | None:
     if not bad.any():
         return None
     place = first_place(bad)
-    what = "NaN" if scene.got[place].isnan() else "inf"
+    what = "NaN" if scene.got[place].isnan() else "inf" if scene.got[place] > 0 else "-inf"
     at = f"row {place[-2]}" if len(place) >= 2 else f"place {list(place)}"
     mask = scene.argument("mask")
+    if what == "-inf":
+        return f"First -inf at {at}: a logarithm of 0, a number below 0 divided by 0, or a place hidden."
     if what == "inf":
         return f"First inf at {at}: a number grew too large, or something was divided by 0."
     if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool and bool((~mask.any(-1)).any()):
@@ -124,6 +126,8 @@ def constant_factor(scene: Scene) -> str | None:
     if safe.sum() < 2 or not equal(got[~safe], want[~safe]):
         return None
     ratios = got[safe] / want[safe]
+    if not ratios.isfinite().all():
+        return None
     ratio = float(ratios.median())
     if abs(ratio - 1) < 1e-3 or abs(ratio) < 1e-6 or (ratios - ratio).abs().max() > 1e-4 * abs(ratio):
         return None
@@ -172,7 +176,9 @@ def row_sums(scene: Scene) -> str | None:
 
 def nearly_right(scene: Scene) -> str | None:
     """Off by more than rounding explains, and by little."""
-    if not scene.comparable or not scene.want.is_floating_point() or not scene.got.isfinite().all():
+    if not scene.comparable or not scene.want.is_floating_point():
+        return None
+    if not (scene.got.isfinite() & scene.want.isfinite()).all():
         return None
     off = float((scene.got - scene.want).abs().max())
     if off > 1e-3 * max(1.0, float(scene.want.abs().max())):

@@ -145,6 +145,10 @@ def draw_places(axes: Axes, table: np.ndarray, buffer: Buffer) -> None:
     style.grid_axes(axes, table.shape, ("row" if len(buffer.argument.shape) > 1 else "", "column"))
     inches = axes.bbox.height / style.DPI
     axes.yaxis.set_ticks(range(0, len(table), math.ceil(0.15 * len(table) / inches)))
+    wide = axes.bbox.width / style.DPI
+    if len(axes.get_xticks()) * 0.25 > wide:  # their numbers would run into one another
+        columns = table.shape[1]
+        axes.xaxis.set_ticks(range(0, columns, math.ceil(0.25 * columns / wide)))
     axes.set_title(buffer.argument.name, weight="bold", loc="left")
 
 

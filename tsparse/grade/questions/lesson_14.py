@@ -52,7 +52,7 @@ QUESTIONS = (
     ),
     Question(
         id="14.hidden",
-        text="How many of the three tests does the kernel with the saved rescaling fail?",
+        text="How many of the three tests does the update with the saved rescaling fail?",
         options=("None", "One", "Two", "All three"),
         right=0,
         why=(

@@ -38,8 +38,8 @@ QUESTIONS = (
     Question(
         id="15.empty",
         text=(
-            "Without the new line before the division, what does the kernel store as the output of query "
-            "40, in row 1?"
+            "If nothing is done about it before the division, what does the kernel store as the output of "
+            "query 40, in row 1?"
         ),
         options=("0", "NaN", "The average of all values", "Nothing: it stays as it was"),
         right=1,
@@ -65,8 +65,7 @@ QUESTIONS = (
         id="15.end.nan",
         text=(
             "A kernel without the guard, a causal window of 16 keys, BLOCK_M = 64, BLOCK_N = 16, so all "
-            "blocks "
-            "are partial. In query block 1, queries 64 to 127: which outputs are NaN?"
+            "blocks are partial. In query block 1, queries 64 to 127: which outputs are NaN?"
         ),
         options=(
             "None: every query sees its own key",
@@ -77,8 +76,7 @@ QUESTIONS = (
         right=1,
         why=(
             "The first key of the block is 49, so its first tile is keys 48 to 63. Queries up to 78 see "
-            "key 63; "
-            "from 79 on they see nothing there yet, and what becomes NaN stays NaN."
+            "key 63; from 79 on they see nothing there yet, and what becomes NaN stays NaN."
         ),
     ),
     Question(

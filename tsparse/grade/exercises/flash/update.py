@@ -125,7 +125,7 @@ EXERCISE = Exercise(
         ),
         Wrong(
             "maximum over the wrong axis",
-            "One maximum for each query: reduce over keys, axis 1.",
+            "One maximum and one sum for each query: reduce over keys, axis 1.",
             TEXT.but("tl.max(s, 1)", "tl.max(s, 0)"),
             raises=True,
         ),
@@ -133,6 +133,22 @@ EXERCISE = Exercise(
             "l replaced",
             "l holds the sum over all earlier tiles: add to it.",
             TEXT.but("l_i * alpha + tl.sum", "tl.sum"),
+        ),
+        Wrong(
+            "nothing rescaled",
+            "l and acc of the earlier tiles were not multiplied by alpha, or alpha was 1: take it before "
+            "m_i is the new maximum.",
+            TEXT.but("m_i - m_new)", "m_new - m_new)"),
+        ),
+        Wrong(
+            "tile measured from its own maximum",
+            "l and acc are measured from the new maximum, your p from the tile's own: use the new one.",
+            TEXT.but("s - m_new[:, None]", "s - tl.max(s, 1)[:, None]"),
+        ),
+        Wrong(
+            "divided by l",
+            "acc is divided once, after the last tile, by the kernel that calls you: return it undivided.",
+            TEXT.but("return m_new, l_i, acc", "return m_new, l_i, acc / l_i[:, None]"),
         ),
     ),
 )

@@ -100,6 +100,7 @@ def cases(rng: Generator, transposed: bool) -> list[Case]:
         case(ASYMMETRIC, 96, 64, asymmetric(rng)),
         case("45 queries, 41 keys", 45, 41, some(2, 3, (0, 0), (1, 0), (1, 2))),
         case("a block whose last queries see nothing", 64, 16, some(2, 1, (0, 0), (1, 0)), narrow, edge=True),
+        case("a window past the last key", 64, 41, some(2, 3, (0, 0), (1, 2)), narrow, edge=True),
         case("a list that is empty", 96, 48, some(3, 3, (0, 1), (2, 0), (2, 1)), edge=True),
         case("scores up to 800", 64, 32, some(2, 2, (0, 0), (1, 1)), edge=True, times=150.0),
         case("float16", 70, 50, asymmetric(rng), 50, edge=True, dtype=torch.float16),
@@ -170,6 +171,25 @@ def hidden_pair(x: Inputs, table: Tensor) -> tuple[int, int]:
     if not len(pairs):
         raise ValueError("here every listed pair is visible")
     return int(pairs[0, 0]), int(pairs[0, 1])
+
+
+def blind(x: Inputs) -> int:
+    """The first query that sees nothing.
+
+    Raises ValueError where there is none.
+    """
+    found = (x.lse == -math.inf).nonzero()
+    if not len(found):
+        raise ValueError("here every query sees something")
+    return int(found[0])
+
+
+def minus_infinity(mistake: Mistake) -> str:
+    """The sentence for a kernel that hides scores before lse is subtracted."""
+    return (
+        f"Query {blind(inputs(mistake))} sees nothing: its lse is `-inf`, and `-inf - -inf` is NaN. Hide p, "
+        "not s: `tl.where(seen, tl.exp(s - lse), 0.0)`."
+    )
 
 
 def hidden_counts(x: Inputs, table: Tensor) -> str:

@@ -180,6 +180,23 @@ DKDV = Exercise(
         ),
         Wrong("rule not applied again", rule_forgotten, TEXT.but(SEEN, "tl.exp(s - lse_i[:, None])")),
         Wrong(
+            "rule turned round",
+            "You ask 0 <= key - query: gap is the query's position minus the key's.",
+            TEXT.but("rows[:, None] - columns[None, :]", "columns[None, :] - rows[:, None]"),
+        ),
+        Wrong(
+            "dk and dv exchanged",
+            "dk holds what dv should be, and dv what dk should be: look at the two stores.",
+            TEXT.but(
+                "dk_ptr + at", "dv_ptr + AT", "dv_ptr + at", "dk_ptr + at", "dv_ptr + AT", "dv_ptr + at"
+            ),
+        ),
+        Wrong(
+            "-inf minus -inf",
+            backward.minus_infinity,
+            TEXT.but(SEEN, 'tl.exp(tl.where(seen, s, float("-inf")) - lse_i[:, None])'),
+        ),
+        Wrong(
             "p not transposed",
             "dv = pᵀ · do: p is queries x keys, and dv has a row for each key.",
             TEXT.but(DV, "dv += tl.dot(p.to(do_i.dtype), do_i"),

@@ -57,6 +57,15 @@ def rule_forgotten(mistake: Mistake) -> str:
     return backward.hidden_counts(inputs(mistake), table_of(inputs(mistake)))
 
 
+def past_the_end(mistake: Mistake) -> str:
+    """The first key that does not exist, and a query that sees no other."""
+    x = inputs(mistake)
+    return (
+        f"Key {len(x.k)} does not exist and is seen. A query that sees no other has lse `-inf`, so that "
+        "exp(s - lse) is infinite: put `columns < n_kv` into the rule."
+    )
+
+
 def longest(mistake: Mistake) -> tuple[int, list[int]]:
     """The first row with the longest list, and the list.
 
@@ -139,6 +148,17 @@ DQ = Exercise(
             TEXT.but("dp - delta_i", "dp + delta_i"),
         ),
         Wrong("rule not applied again", rule_forgotten, TEXT.but(SEEN, "tl.exp(s - lse_i[:, None])")),
+        Wrong(
+            "rule turned round",
+            "You ask 0 <= key - query: gap is the query's position minus the key's.",
+            TEXT.but("rows[:, None] - columns[None, :]", "columns[None, :] - rows[:, None]"),
+        ),
+        Wrong(
+            "-inf minus -inf",
+            backward.minus_infinity,
+            TEXT.but(SEEN, 'tl.exp(tl.where(seen, s, float("-inf")) - lse_i[:, None])'),
+        ),
+        Wrong("keys past the end seen", past_the_end, TEXT.but(" & (columns[None, :] < n_kv)", "")),
         Wrong(
             "scores not scaled",
             "lse belongs to scaled scores: without `sm_scale` your p of a row do not sum to 1.",

@@ -88,6 +88,14 @@ def tile_cases(rng: Generator) -> list[Case]:
             ([small, large, report("s", 128, 64, more, mma=0)], LIMIT),
         ),
         Case(
+            "a long and narrow tile",
+            ([report("w", 128, 16, more), small, large], LIMIT),
+        ),
+        Case(
+            "the larger one has fewer matrix instructions",
+            ([report("h", 32, 64, more, mma=128), large, small], LIMIT),
+        ),
+        Case(
             "two of one area, the wider one first",
             ([report("b", 32, 128, fewer), report("d", 128, 32, more), small], LIMIT),
         ),
@@ -175,6 +183,13 @@ def says_smallest(mistake: Mistake) -> str:
     )
 
 
+def says_sides(mistake: Mistake) -> str:
+    """For sides that were added."""
+    got, want = (named(mistake, name) for name in (mistake.got, mistake.want))
+    sides = " and ".join(f"{one['block_m']} x {one['block_n']} are {area(one):,}" for one in (got, want))
+    return f"The sides are multiplied, not added: {sides} score elements."
+
+
 def says_tie(mistake: Mistake) -> str:
     """For the wider tile of two with one area."""
     return f'"{mistake.got}" and "{mistake.want}" are equally large: more queries per tile wins.'
@@ -258,6 +273,21 @@ PICK_TILE = Exercise(
                 "programs run side by side."
             ),
             lambda r, limit: choose(r, limit, better=lambda o: (area(o), o["block_m"], o["registers"])),
+        ),
+        Wrong(
+            "sides added",
+            says_sides,
+            lambda r, limit: choose(
+                r, limit, better=lambda o: (o["block_m"] + o["block_n"], o["block_m"], -o["registers"])
+            ),
+        ),
+        Wrong(
+            "most matrix instructions",
+            lambda m: (
+                f'How many matrix instructions a tile has does not count, only whether: "{m.got}" has more, '
+                f'"{m.want}" is larger.'
+            ),
+            lambda r, limit: choose(r, limit, better=lambda o: (o["mma"], *rank(o))),
         ),
         Wrong(
             "less than the limit",

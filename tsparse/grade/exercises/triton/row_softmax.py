@@ -70,8 +70,8 @@ def counted_as_zero(mistake: Mistake) -> str:
     many = absent(mistake)
     lanes = "1 lane is" if many == 1 else f"{many} lanes are"
     return (
-        f"{lanes} absent and counted: loaded as 0 each adds exp(0), 1, to the sum. Only "
-        '`other=-float("inf")` adds nothing.'
+        f"{lanes} absent and counted: loaded as 0, each may be the maximum, and adds to the sum. Only "
+        '`other=-float("inf")` is never the maximum and adds nothing.'
     )
 
 

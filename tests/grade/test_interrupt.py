@@ -1,0 +1,38 @@
+"""Code that takes too long is stopped, and nothing rings after it."""
+
+import signal
+import sys
+import threading
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tsparse.grade import interrupt
+from tsparse.grade.interrupt import Interrupted, interrupted_after
+
+HAS_ALARM = hasattr(signal, "setitimer")
+
+
+@pytest.mark.parametrize("way", [interrupt._Alarm, interrupt._Watcher] if HAS_ALARM else [interrupt._Watcher])
+def test_no_step_of_leaving_a_block_can_be_interrupted(way):
+    held: dict[str, bool] = {}
+
+    def note(frame, event, _):
+        if event == "call":
+            held[frame.f_code.co_name] = interrupt._cleaning_up(frame)
+
+    def leave(block: AbstractContextManager[None]) -> None:
+        with block:
+            sys.setprofile(note)
+        sys.setprofile(None)
+
+    leave(way(60))
+    assert len(held) > 3
+    assert all(held.values())
+
+
+@pytest.mark.skipif(not HAS_ALARM, reason="this system has no alarm")
+def test_no_timer_is_left_running():
+    with pytest.raises(Interrupted), interrupted_after(0.05):
+        threading.Event().wait()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
