@@ -122,7 +122,7 @@ ROWS = toy(triple, Case("2 and 5", (numbers(2, 5),)), Case("3 and 3", (numbers(3
         (lambda x: 3.5, "wrong type", "Return a torch tensor; yours is a float."),
         (lambda x: triple(x).T, "wrong shape", "Shape [5, 2], wanted [2, 5]: two axes are swapped."),
         (lambda x: triple(x)[None], "wrong shape", "an axis of length 1 is too many."),
-        (lambda x: triple(x).sum(0), "wrong shape", "that is 1 axes, wanted are 2."),
+        (lambda x: triple(x).sum(0), "wrong shape", "that is 1 axis, wanted are 2."),
         (lambda x: triple(x)[:, 1:], "wrong shape", "axis 1 has length 4, it should have 5."),
         (lambda x: -triple(x), "inverted", "Right size, opposite sign."),
         (lambda x: x, "constant factor", "Every value is 0.3333 times what it should be"),
@@ -287,3 +287,26 @@ def test_a_single_number_names_nothing_that_the_simplest_case_does_not():
         wrong=(Wrong("minus one", "You subtract one.", lambda x, times=2: x - 1),),
     )
     assert judged(exercise, lambda x, times=2: 0 * x).mistake != "minus one"
+
+
+def share(x, y):
+    """The reference of an exercise with one float: how many numbers of x are in y."""
+    return torch.isin(x.round(), y).double().mean().item()
+
+
+def test_of_a_single_float_no_other_question_is_guessed():
+    """Half of x and none of -x are in y; an answer of 0 is no sign of a minus."""
+    exercise = toy(share, Case("4 numbers", (torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1, 2]))))
+    verdict = judged(exercise, lambda x, y: 0.0)
+    assert verdict.message == "You return 0.0; wanted is 0.5."
+
+
+def large(x):
+    """The reference of an exercise with large whole numbers."""
+    return 131_072 * x
+
+
+def test_whole_numbers_are_shown_whole():
+    exercise = toy(large, Case("3 numbers", (torch.tensor([1, 2, 3]),)))
+    verdict = judged(exercise, lambda x: 131_072 * x - (x == 2).long())
+    assert "yours is 262143, wanted is 262144." in verdict.message

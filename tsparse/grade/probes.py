@@ -58,7 +58,7 @@ def wrong_shape(scene: Scene) -> str | None:
     if [size for size in got if size != 1] == [size for size in want if size != 1]:
         return f"{sizes}: an axis of length 1 is {'missing' if len(got) < len(want) else 'too many'}."
     if len(got) != len(want):
-        return f"{sizes}: that is {len(got)} axes, wanted are {len(want)}."
+        return f"{sizes}: that is {len(got)} {'axis' if len(got) == 1 else 'axes'}, wanted are {len(want)}."
     axis = next(axis for axis in range(len(want)) if got[axis] != want[axis])
     return f"{sizes}: axis {axis} has length {got[axis]}, it should have {want[axis]}."
 
@@ -195,10 +195,11 @@ def wrong_number(scene: Scene) -> str | None:
         return f"You return {shown(scene.got)}; wanted is {shown(scene.want)}."
     wrong = wrong_places(scene.got, scene.want)
     place = first_place(wrong)
-    got, want = scene.got[place].item(), scene.want[place].item()
+    whole = not scene.want.is_floating_point()
+    got, want = (f"{part[place].item():{'d' if whole else '.4g'}}" for part in (scene.got, scene.want))
     at = f" at {list(place)}" if place else ""
     return (
-        f"First wrong number{at}: yours is {got:.4g}, wanted is {want:.4g}. "
+        f"First wrong number{at}: yours is {got}, wanted is {want}. "
         f"{int(wrong.sum())} of {wrong.numel()} are wrong."
     )
 
