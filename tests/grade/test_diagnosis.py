@@ -132,7 +132,7 @@ ROWS = toy(triple, Case("2 and 5", (numbers(2, 5),)), Case("3 and 3", (numbers(3
         (lambda x: triple(x).flip(1), "another order", "along axis 1, in another order: 4, 3, 2, 1, 0."),
         (lambda x: triple(x) + 1e-6 * x.sin(), "nearly right", "Nearly right: off by at most"),
         (lambda x: triple(x).where(x > 0, torch.nan), "not finite", "First NaN at row"),
-        (lambda x: triple(x) / (x > 0), "not finite", "First inf at row"),
+        (lambda x: triple(x) / (x > 0), "not finite", "First -inf at row"),
         (lambda x: x.sin() / x.abs().max(), None, "First wrong number at [0, 0]"),
         (lambda x: triple(x) if len(x) == 2 else x.sin(), "right on some cases", "Right for “2 and 5”"),
     ],
@@ -310,3 +310,15 @@ def test_whole_numbers_are_shown_whole():
     exercise = toy(large, Case("3 numbers", (torch.tensor([1, 2, 3]),)))
     verdict = judged(exercise, lambda x: 131_072 * x - (x == 2).long())
     assert "yours is 262143, wanted is 262144." in verdict.message
+
+
+def square(x):
+    """The reference of an exercise with a product."""
+    return x @ x
+
+
+def test_a_product_of_two_types_says_which_one_the_input_has():
+    exercise = toy(square, Case("3 x 3", (numbers(3, 3),)))
+    told = "The input is float64: a tensor that you make, as with `torch.eye`, needs its `dtype` too."
+    assert judged(exercise, lambda x: x @ torch.eye(3) @ x).message.endswith(told)
+    assert "float64" not in judged(exercise, lambda x: x @ torch.eye(2).double()).message

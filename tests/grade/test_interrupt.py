@@ -38,6 +38,11 @@ def test_no_timer_is_left_running():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def run_forever():
+    while True:
+        pass
+
+
 @pytest.mark.skipif(not HAS_ALARM, reason="this system has no alarm")
 def test_nothing_rings_where_alarms_come_as_fast_as_they_can(monkeypatch):
     """Late ones too, which are delivered after the timer was stopped."""
@@ -45,8 +50,7 @@ def test_nothing_rings_where_alarms_come_as_fast_as_they_can(monkeypatch):
     held = []  # the errors, and with them every frame that they went through
     for _ in range(100):
         with pytest.raises(Interrupted) as caught, interrupted_after(0.001):
-            while True:
-                pass
+            run_forever()
         held.append(caught.value)
         assert sum(range(1000)) == 499500
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
