@@ -312,8 +312,8 @@ BACKWARD = Exercise(
         Wrong(
             "NaN where nothing is seen",
             lambda m: (
-                f"Query {blind(m)} sees nothing, so its lse is `-inf`, and `exp(s - lse)` is `inf`: 0 times that "
-                "is NaN. Set p to 0 with `torch.where`."
+                f"Query {blind(m)} sees nothing, so its lse is `-inf`, and `exp(s - lse)` is `inf`: 0 times "
+                "that is NaN. Set p to 0 with `torch.where`."
             ),
             partial(walk, weigh=lambda s, lse, seen: (s - lse).exp() * seen),
         ),
