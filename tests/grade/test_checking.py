@@ -187,6 +187,16 @@ def test_endless_loop_is_interrupted_in_another_thread_too(answer):
     assert [verdict.mistake for verdict in found] == ["timed out"]
 
 
+def slow_where_all_is_one_row(x, times=2):
+    return x * times if len(x) > 1 else loop(x)
+
+
+def test_answer_that_is_too_slow_on_an_edge_case_keeps_the_points_for_values():
+    verdict = judged(DOUBLE, slow_where_all_is_one_row, seconds=0.1)
+    assert verdict.mistake == "timed out"
+    assert [part.earned for part in verdict.parts] == [7, 0]
+
+
 def test_the_time_limit_of_a_check_is_ten_seconds():
     assert checking.run_here(loop).args[1] == 10.0
 

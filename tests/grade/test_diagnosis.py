@@ -287,3 +287,38 @@ def test_a_single_number_names_nothing_that_the_simplest_case_does_not():
         wrong=(Wrong("minus one", "You subtract one.", lambda x, times=2: x - 1),),
     )
     assert judged(exercise, lambda x, times=2: 0 * x).mistake != "minus one"
+
+
+def share(x, y):
+    """The reference of an exercise with one float: how many numbers of x are in y."""
+    return torch.isin(x.round(), y).double().mean().item()
+
+
+def test_of_a_single_float_no_other_question_is_guessed():
+    """Half of x and none of -x are in y; an answer of 0 is no sign of a minus."""
+    exercise = toy(share, Case("4 numbers", (torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1, 2]))))
+    verdict = judged(exercise, lambda x, y: 0.0)
+    assert verdict.message == "You return 0.0; wanted is 0.5."
+
+
+def large(x):
+    """The reference of an exercise with large whole numbers."""
+    return 131_072 * x
+
+
+def test_whole_numbers_are_shown_whole():
+    exercise = toy(large, Case("3 numbers", (torch.tensor([1, 2, 3]),)))
+    verdict = judged(exercise, lambda x: 131_072 * x - (x == 2).long())
+    assert "yours is 262143, wanted is 262144." in verdict.message
+
+
+def square(x):
+    """The reference of an exercise with a product."""
+    return x @ x
+
+
+def test_a_product_of_two_types_says_which_one_the_input_has():
+    exercise = toy(square, Case("3 x 3", (numbers(3, 3),)))
+    told = "The input is float64: a tensor that you make, as with `torch.eye`, needs its `dtype` too."
+    assert judged(exercise, lambda x: x @ torch.eye(3) @ x).message.endswith(told)
+    assert told not in judged(exercise, lambda x: x @ torch.eye(2).double()).message

@@ -22,7 +22,7 @@ from tsparse.grade.outside import alike, ask, blocks_of, mistake, visited
 from tsparse.grade.running import Run, describe_error, run_here
 from tsparse.grade.scene import Scene, dtype_name
 from tsparse.grade.trial import Trial
-from tsparse.grade.values import copy, difference, same
+from tsparse.grade.values import copy, difference, same, tensors
 from tsparse.grade.watch import Watch, forbidden_call
 from tsparse.kernels.interpret import canary
 
@@ -169,7 +169,16 @@ def _by_error(trial: Trial) -> Diagnosis:
     shapes = " and ".join(f"`{name}` had shape {list(shape)}" for name, shape in raised.shapes.items())
     inside = f", in `{raised.inside}`," if raised.inside else ""
     line = f"Line {raised.line} of your cell (`{raised.source}`) raised{inside} {error}"
-    return Diagnosis("raised", f"{line}; there {shapes}." if shapes else f"{line}.", trial)
+    told = f"{line}; there {shapes}." if shapes else f"{line}."
+    return Diagnosis("raised", f"{told}{_types_that_differ(trial, raised.message)}", trial)
+
+
+def _types_that_differ(trial: Trial, message: str) -> str:
+    """What to do where a product has float64 from the input and float32 from a tensor that was made."""
+    doubles = any(one.dtype == torch.float64 for one in tensors(trial.case.args))
+    if not (doubles and "dtype" in message and "double" in message.lower()):
+        return ""
+    return " The input is float64: a tensor that you make, as with `torch.eye`, needs its `dtype` too."
 
 
 def _by_dtype(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Run) -> Diagnosis | None:

@@ -8,9 +8,11 @@ and neither raises while this file is cleaning up.
 from __future__ import annotations
 
 import ctypes
+import math
 import signal
 import sys
 import threading
+import time
 import types
 from contextlib import AbstractContextManager
 
@@ -32,24 +34,28 @@ class _Alarm(AbstractContextManager[None]):
     """By the alarm signal.
 
     A class and no generator: the first step on the way out is then one of this file. In a frame of
-    `contextlib` the alarm would still raise, and nobody would stop the timer.
+    `contextlib` the alarm would still raise, and nobody would stop the timer. The system may also deliver an
+    alarm late, after the timer was stopped: it counts only while it is due.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self.due = math.inf
+
+    def ring(self, number: int, frame: types.FrameType | None) -> None:
+        if time.monotonic() >= self.due and not _cleaning_up(frame):
+            raise Interrupted
 
     def __enter__(self) -> None:
-        self.handler = signal.signal(signal.SIGALRM, _ring)
+        self.handler = signal.signal(signal.SIGALRM, self.ring)
         self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds, AGAIN)
+        self.due = time.monotonic() + self.seconds
 
     def __exit__(self, *error: object) -> None:
+        self.due = math.inf
         signal.setitimer(signal.ITIMER_REAL, *self.timer)
-        signal.signal(signal.SIGALRM, self.handler or signal.SIG_DFL)
-
-
-def _ring(number: int, frame: types.FrameType | None) -> None:
-    if not _cleaning_up(frame):
-        raise Interrupted
+        if callable(self.handler):  # else `ring` stays: with the default a late alarm would end the process
+            signal.signal(signal.SIGALRM, self.handler)
 
 
 class _Watcher(AbstractContextManager[None]):

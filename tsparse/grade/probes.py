@@ -197,10 +197,11 @@ def wrong_number(scene: Scene) -> str | None:
         return f"You return {shown(scene.got)}; wanted is {shown(scene.want)}."
     wrong = wrong_places(scene.got, scene.want)
     place = first_place(wrong)
-    got, want = (x[place].item() + 0 for x in (scene.got, scene.want))  # + 0: no -0
+    kind = ".4g" if scene.want.is_floating_point() else "d"
+    got, want = (f"{part[place].item() + 0:{kind}}" for part in (scene.got, scene.want))  # + 0: no -0
     at = f" at {list(place)}" if place else ""
     return (
-        f"First wrong number{at}: yours is {got:.4g}, wanted is {want:.4g}. "
+        f"First wrong number{at}: yours is {got}, wanted is {want}. "
         f"{int(wrong.sum())} of {wrong.numel()} are wrong."
     )
 

@@ -89,3 +89,8 @@ def groups_from_1(n, stride):
 @wrong("patterns.strided_order")
 def permutation_matrix(n, stride):
     return torch.eye(n, dtype=torch.bool)[lists(n, stride)]
+
+
+@wrong("patterns.strided_order", "inside by chance")
+def argsort_that_is_not_stable(n, stride):
+    return torch.argsort(torch.arange(n) % stride)

@@ -134,3 +134,28 @@ def diagonal_of_the_input_is_filled(mask, layers):
 @wrong("patterns.reach", "wrong dtype")
 def counts_returned(mask, layers):
     return row_by_row(mask, layers).float()
+
+
+@right("patterns.reach")
+def by_sets_of_tokens(mask, layers):
+    """In plain Python, without a product of matrices."""
+    n, out, sees = len(mask), torch.zeros_like(mask), mask.tolist()
+    for query in range(n):
+        held = {query}
+        for _ in range(layers):
+            new = held | {key for token in held for key in range(n) if sees[token][key]}
+            if new == held:
+                break
+            held = new
+        out[query, list(held)] = True
+    return out
+
+
+@wrong("patterns.reach")
+def shares_that_fade(mask, layers):
+    """A path is there, however little comes through it."""
+    share = with_own(mask).float()
+    share, left = share / share.sum(1, keepdim=True), torch.eye(len(mask))
+    for _ in range(layers):
+        left = share @ left
+    return left > 1e-4

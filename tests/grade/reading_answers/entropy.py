@@ -119,3 +119,9 @@ def clamps_in_place(weights):
 @wrong("reading.entropy")
 def axes_exchanged(weights):
     return torch.special.entr(weights).sum(-1).mean(-1).T
+
+
+@wrong("reading.entropy", "blind queries left out")
+def mean_over_queries_that_see_something(weights):
+    entropies, sees = torch.special.entr(weights).sum(-1), weights.any(-1)
+    return (entropies * sees).sum(-1) / sees.sum(-1)

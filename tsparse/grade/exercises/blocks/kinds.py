@@ -212,6 +212,14 @@ def says_past_queries(mistake: Mistake) -> str:
     )
 
 
+def says_nobody(mistake: Mistake) -> str:
+    """For blocks that only queries which do not exist would need."""
+    row, column = first((mistake.got != EMPTY) & (mistake.want == EMPTY))
+    return (
+        f"No query of block ({row}, {column}) sees a key of it: queries past the end do not count. It is 0."
+    )
+
+
 def says_diagonal(mistake: Mistake) -> str:
     """For blocks judged by their diagonal."""
     row, column = first((mistake.got == FULL) & (mistake.want == PARTIAL))
@@ -256,6 +264,13 @@ CLASSIFY = Exercise(
             "past the last query called partial",
             says_past_queries,
             lambda m, block: labels(any_block(m, block), tiles(m, block).all(-1).all(-1)),
+        ),
+        Wrong(
+            "past the last query called visible",
+            says_nobody,
+            lambda m, block: labels(
+                tiles(m, block, below=True).any(-1).any(-1), tiles(m, block, below=True).all(-1).all(-1)
+            ),
         ),
         Wrong(
             "labels swapped",

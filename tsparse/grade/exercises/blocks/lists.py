@@ -198,6 +198,11 @@ CSR = Exercise(
             lambda b: (csr(b)[0], each_row(b, lambda columns: columns.flip(0))),
         ),
         Wrong(
+            "numbers in the whole table",
+            "col holds columns, counted from 0 in each row; yours are counted on through all rows.",
+            lambda b: (csr(b)[0], b.flatten().nonzero()[:, 0].int()),
+        ),
+        Wrong(
             "pair exchanged",
             "The pair is (crow, col), where the rows start and then the columns; yours is (col, crow).",
             lambda b: csr(b)[::-1],
@@ -271,6 +276,20 @@ TRANSPOSE = Exercise(
             lambda crow, col, n_cols: (starts(torch.bincount(col)), transpose(crow, col, n_cols)[1]),
         ),
         Wrong("rows descending", "Inside a column rows ascend; yours descend.", rows_descending),
+        Wrong(
+            "inside by chance",
+            "Each column has its rows, and they do not ascend: `argsort(stable=True)` keeps the order of the "
+            "row lists.",
+            lambda crow, col, n_cols: (
+                transpose(crow, col, n_cols)[0],
+                rows_of(crow)[col.argsort()],
+            ),
+        ),
+        Wrong(
+            "columns, sorted",
+            "The second array holds *rows*; yours holds the columns once more, sorted.",
+            lambda crow, col, n_cols: (transpose(crow, col, n_cols)[0], col.sort().values),
+        ),
         Wrong("through R x C", says_table, lambda crow, col, n_cols: csr(table(crow, col, n_cols).T)),
         Wrong(
             "positions in the list",

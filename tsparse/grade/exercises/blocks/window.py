@@ -217,6 +217,11 @@ def called_full(rule: Callable[[Row, int], bool]) -> Callable[..., Any]:
     return lambda n, window, block: walk(n, window, block, full=rule)
 
 
+def full_twice(n: int, window: int, block: int) -> Layout:
+    """All listed blocks in the first two lists, and the full ones once more."""
+    return *walk(n, window, block, full=lambda row, column: False)[:2], *window_layout(n, window, block)[2:]
+
+
 def whole(row: Row) -> Row:
     """The row with all the queries of a block."""
     last = row.first_query + row.block - 1
@@ -279,6 +284,16 @@ WINDOW_LAYOUT = Exercise(
             "future blocks",
             says_future,
             touching(lambda row: range(row.first_block, min(row.number + 2, -(-row.tokens // row.block)))),
+        ),
+        Wrong(
+            "full ones in both lists",
+            "The first two lists hold the partial blocks only; yours hold the full ones too.",
+            full_twice,
+        ),
+        Wrong(
+            "own block never full",
+            "A block of one token holds one pair, the own key, and that is visible: it is full.",
+            called_full(lambda row, column: row.full(column) and column < row.number),
         ),
         Wrong("w+1 keys", says_longer, lambda n, window, block: walk(n, window + 1, block)),
         Wrong(

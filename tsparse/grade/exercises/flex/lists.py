@@ -94,6 +94,12 @@ def marked(counts: Tensor, indices: Tensor) -> Tensor:
     return torch.zeros_like(indices).scatter_add(-1, indices.long(), rows.int())
 
 
+def at_the_end(counts: Tensor, indices: Tensor) -> Tensor:
+    """The same numbers, moved to the end of each row."""
+    unused = indices.shape[-1] - counts[..., None]
+    return indices.gather(-1, (torch.arange(indices.shape[-1]) - unused) % indices.shape[-1])
+
+
 def by_column(crow: Tensor, col: Tensor, n_cols: int) -> Lists:
     """The lists of the transposed layout."""
     table = marked(*block_lists(crow, col, n_cols))[0, 0] > 0
@@ -170,6 +176,19 @@ BLOCK_LISTS = Exercise(
             "at their own places",
             "A row's numbers stand at its beginning, side by side; yours stand in the columns they name.",
             changed(lambda n, i: (n, marked(n, i) * torch.arange(i.shape[-1], dtype=torch.int32))),
+        ),
+        Wrong(
+            "at the end of the row",
+            "A row's numbers stand at its beginning; yours stand at its end.",
+            changed(lambda n, i: (n, at_the_end(n, i))),
+        ),
+        Wrong(
+            "as wide as there are rows",
+            lambda m: (
+                f"Your lists are {m.got[1].shape[-1]} wide, as many as there are rows; wanted are the "
+                f"{m.case.args[2]} columns."
+            ),
+            lambda crow, col, n_cols: block_lists(crow, col, len(crow) - 1),
         ),
         Wrong(
             "by column",

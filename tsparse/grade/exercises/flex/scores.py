@@ -158,6 +158,11 @@ SCORE_MOD = Exercise(
             with_cap(lambda slopes, b, h, far: slopes[h] * far),
         ),
         Wrong(
+            "later keys for nothing",
+            says("Query {q}, key {k} comes later and loses nothing: the distance is |q_idx - kv_idx|."),
+            with_cap(lambda slopes, b, h, far: slopes[h] * far.clamp(min=0)),
+        ),
+        Wrong(
             "one slope for all",
             says("Head {h} gets the slope of head 0: each head has its own, slopes[h]."),
             with_cap(lambda slopes, b, h, far: slopes[0] * far.abs()),
@@ -166,6 +171,12 @@ SCORE_MOD = Exercise(
             "all slopes at once",
             "FlexAttention calls you for one score of one head: take its slope, slopes[h], and not all.",
             with_cap(lambda slopes, b, h, far: slopes[:, None, None] * far.abs()),
+            raises=True,
+        ),
+        Wrong(
+            "all slopes at once, as they are",
+            "FlexAttention calls you for one score of one head: take its slope, slopes[h], and not all.",
+            with_cap(lambda slopes, b, h, far: slopes * far.abs()),
             raises=True,
         ),
         Wrong(

@@ -21,11 +21,23 @@ from tsparse.grade.watch import NO_ATTENTION
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 Into = Callable[[Tensor, Tensor, Tensor], None]
+Weigh = Callable[[Tensor, Tensor, Tensor], Tensor]
+Asked = Callable[[Visible, Tensor, Tensor], Tensor]
 
 
 def add(total: Tensor, places: Tensor, more: Tensor) -> None:
     """Add at the given places of axis 1."""
     total.index_add_(1, places, more)
+
+
+def weights(s: Tensor, lse: Tensor, seen: Tensor) -> Tensor:
+    """The weights from their scores `[H, r, c]` and the queries' lse `[H, r, 1]`, 0 where nothing is seen."""
+    return torch.where(seen, (s - lse).exp(), 0.0)
+
+
+def asked(visible: Visible, rows: Tensor, keys: Tensor) -> Tensor:
+    """The rule, for positions in the sequence."""
+    return visible(rows[:, None], keys)
 
 
 def walk(
@@ -42,6 +54,8 @@ def walk(
     scale: float,
     delta: Tensor | None = None,
     into: Into = add,
+    weigh: Weigh = weights,
+    rule: Asked = asked,
 ) -> Gradients:
     """Every row of blocks: gather, weights from lse, gradients; dk and dv are put away by `into`."""
     dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
@@ -52,7 +66,7 @@ def walk(
         if not len(keys):
             continue
         s = q[:, rows] @ k[:, keys].mT * scale
-        p = torch.where(visible(rows[:, None], keys), (s - lse[:, rows, None]).exp(), 0.0)
+        p = weigh(s, lse[:, rows, None], rule(visible, rows, keys))
         dp = dout[:, rows] @ v[:, keys].mT
         ds = p * (dp - delta[:, rows, None]) * scale
         dq[:, rows] = ds @ k[:, keys]
@@ -153,6 +167,17 @@ def scaled(dq: bool, dk: bool) -> Callable[..., Gradients]:
         return first / scale if dq else first, second / scale if dk else second, third
 
     return answer
+
+
+def scaled_down(*args: Any) -> Gradients:
+    """The reference with the scale once more in dq."""
+    first, second, third = backward(*args)
+    return first * args[-1], second, third
+
+
+def blind(mistake: Mistake) -> int:
+    """The first query that sees nothing; raises IndexError where each sees something."""
+    return int((mistake.case.args[4] == -math.inf).nonzero()[0, 1])
 
 
 def with_delta(delta: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Gradients]:
@@ -277,6 +302,30 @@ BACKWARD = Exercise(
             "`visible` wants positions in the sequence: key 1 of block 3 is key 3 * block + 1, and queries "
             "alike.",
             with_rule(lambda visible, block: lambda q, k: visible(q % block, k % block)),
+        ),
+        Wrong(
+            "rule asked with places in the list",
+            "`visible` wants positions in the sequence: you gave it places among the gathered queries and "
+            "keys.",
+            partial(walk, rule=lambda visible, q, k: asked(visible, q - q[0], torch.arange(len(k)))),
+        ),
+        Wrong(
+            "NaN where nothing is seen",
+            lambda m: (
+                f"Query {blind(m)} sees nothing, so its lse is `-inf`, and `exp(s - lse)` is `inf`: 0 times "
+                "that is NaN. Set p to 0 with `torch.where`."
+            ),
+            partial(walk, weigh=lambda s, lse, seen: (s - lse).exp() * seen),
+        ),
+        Wrong(
+            "a softmax once more",
+            "p = exp(s - lse), 0 where hidden: a softmax of all gathered scores gives hidden keys weight.",
+            partial(walk, weigh=lambda s, lse, seen: s.softmax(-1).where(seen, 0.0)),
+        ),
+        Wrong(
+            "scale twice in dq",
+            "dq is scale times too small; dk is right: ds is multiplied by the scale once.",
+            scaled_down,
         ),
         Wrong(
             "delta from dout alone",

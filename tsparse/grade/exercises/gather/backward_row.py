@@ -103,6 +103,14 @@ def unscaled(q: Tensor, k: Tensor, v: Tensor, dout: Tensor, lse: Tensor, delta: 
     return ds @ k, torch.outer(ds, q), torch.outer(p, dout)
 
 
+def value_scale(q: Tensor, k: Tensor, v: Tensor, dout: Tensor, lse: Tensor, delta: Tensor) -> Gradients:
+    """1/√E in place of 1/√D."""
+    scale = 1 / math.sqrt(v.shape[1])
+    p = (k @ q * scale - lse).exp()
+    ds = p * (v @ dout - delta) * scale
+    return ds @ k, torch.outer(ds, q), torch.outer(p, dout)
+
+
 def changed(dv: Callable[..., Tensor]) -> Callable[..., Gradients]:
     """The reference with another dv, from p, dp and the arguments."""
 
@@ -182,6 +190,19 @@ BACKWARD_ROW = Exercise(
             "scores not scaled",
             "exp(s - lse) wants the scaled s: your weights do not sum to 1.",
             unscaled,
+        ),
+        Wrong(
+            "scale from the values",
+            lambda m: (
+                f"The scale is 1/√D with D = {len(m.case.args[0])}, the size of q; you took "
+                f"{m.case.args[2].shape[1]}, that of v."
+            ),
+            value_scale,
+        ),
+        Wrong(
+            "dv before dk",
+            "Returned are dq, dk and dv; yours are dq, dv and dk.",
+            lambda *args: tuple(backward_row(*args)[part] for part in (0, 2, 1)),
         ),
         Wrong(
             "a softmax of these keys",

@@ -189,6 +189,23 @@ def plain_softmax(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -
     return s.softmax(-1) @ v, s.logsumexp(-1)
 
 
+def finite_mask(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> Result:
+    """-1e9 in place of -inf."""
+    s = (q @ k.mT * scale).masked_fill(~seen, -1e9)
+    return s.softmax(-1) @ v, s.logsumexp(-1)
+
+
+def raw_lse(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> Result:
+    """The lse of scores that were not multiplied by the scale."""
+    return attend(q, k, v, seen, scale)[0], attend(q, k, v, seen, 1.0)[1]
+
+
+def largest_score(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> Result:
+    """The largest score in place of the lse."""
+    s = (q @ k.mT * scale).masked_fill(~seen, -math.inf)
+    return attend(q, k, v, seen, scale)[0], s.amax(-1)
+
+
 def no_maximum(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> Result:
     """Exponentials of the scores as they are."""
     p = (q @ k.mT * scale).exp() * seen
@@ -224,6 +241,15 @@ def from_start(crow: Tensor, col: Tensor) -> Tensor:
     """Lists of the right lengths, each read from the start of col."""
     counts = (crow[1:] - crow[:-1]).tolist()
     return torch.cat([col[:count] for count in counts]) if counts else col
+
+
+def span(
+    q: Tensor, k: Tensor, v: Tensor, crow: Tensor, col: Tensor, block: int, visible: Visible, scale: float
+) -> Result:
+    """Everything from the first listed block of a row to the last."""
+    table = lists.table_from(crow, col, math.ceil(k.shape[1] / block)).long()
+    between = table.cumsum(1).clamp(max=1) * table.flip(1).cumsum(1).clamp(max=1).flip(1) > 0
+    return forward(q, k, v, *csr(between), block, visible, scale)
 
 
 def first_empty(mistake: Mistake) -> int:
@@ -270,6 +296,14 @@ FORWARD = Exercise(
             "`visible` wants positions in the sequence: key 1 of block 3 is key 3 * block + 1, and queries "
             "alike.",
             with_rule(lambda visible, q, k, block: visible(q[:, None] % block, k % block)),
+        ),
+        Wrong(
+            "rule asked with places in the list",
+            "`visible` wants positions in the sequence: you gave it places among the gathered queries and "
+            "keys.",
+            with_rule(
+                lambda visible, q, k, block: visible(torch.arange(len(q))[:, None], torch.arange(len(k)))
+            ),
         ),
         Wrong(
             "rule asked the wrong way round",
@@ -324,6 +358,30 @@ FORWARD = Exercise(
             lambda q, k, v, crow, col, block, visible, scale: forward(
                 q, k, v, crow, col, block, visible, 1.0
             ),
+        ),
+        Wrong(
+            "lse without the scale",
+            "The output is right; your lse is that of scores that are not multiplied by `scale`.",
+            partial(walk, row=raw_lse),
+        ),
+        Wrong(
+            "largest score",
+            "Your second result is the largest score of each query; lse is the logarithm of the whole sum.",
+            partial(walk, row=largest_score),
+        ),
+        Wrong(
+            "-1e9",
+            lambda m: (
+                f"Query {first_empty(m)} sees nothing: output 0, lse `-inf`. With a large negative number in "
+                "place of `-inf` its weights are not 0."
+            ),
+            partial(walk, row=finite_mask),
+        ),
+        Wrong(
+            "first block to last",
+            "Between two listed blocks lie blocks that are not listed; you took all from the first to the "
+            "last.",
+            span,
         ),
         Wrong(
             "no maximum",

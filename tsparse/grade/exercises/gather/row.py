@@ -103,6 +103,28 @@ def no_maximum(q: Tensor, k: Tensor, v: Tensor, columns: Tensor, block: int, sca
     return p @ v[keys] / p.sum(1, keepdim=True) if len(keys) else attend_row(q, k, v, columns, block, scale)
 
 
+def over_queries(q: Tensor, k: Tensor, v: Tensor, columns: Tensor, block: int, scale: float) -> Tensor:
+    """A softmax along the wrong axis."""
+    keys = places(columns, block, len(k))
+    return torch.softmax(q @ k[keys].T * scale, 0) @ v[keys]
+
+
+def filled(q: Tensor, k: Tensor, v: Tensor, columns: Tensor, block: int, scale: float) -> Tensor:
+    """Keys of 0, with values of 0, up to a whole block."""
+    k, v = (torch.cat([x, x.new_zeros(-len(k) % block, x.shape[1])]) for x in (k, v))
+    return attend_row(q, k, v, columns, block, scale)
+
+
+def says_filled(mistake: Mistake) -> str:
+    """For a short block that was filled up with keys of 0."""
+    m, block = len(mistake.case.args[1]), mistake.case.args[4]
+    missing = -m % block
+    if missing == 0:
+        raise ValueError("every block is whole")
+    keys = "a key of 0" if missing == 1 else f"{missing} keys of 0"
+    return f"You fill the last block up with {keys}: a score of 0 gets weight too. Leave them out."
+
+
 def empty_nan(q: Tensor, k: Tensor, v: Tensor, columns: Tensor, block: int, scale: float) -> Tensor:
     """0 divided by 0 where nothing is listed."""
     out = attend_row(q, k, v, columns, block, scale)
@@ -200,6 +222,20 @@ ROW = Exercise(
             "The scores are not multiplied by `scale`.",
             lambda q, k, v, columns, block, scale: attend_row(q, k, v, columns, block, 1.0),
         ),
+        Wrong(
+            "another scale",
+            lambda m: (
+                f"You multiply by 1/√{m.case.args[0].shape[1]}; the scale is given, and here it is "
+                f"{m.case.args[5]:.2f}."
+            ),
+            lambda q, k, v, columns, block, scale: attend_row(q, k, v, columns, block, q.shape[1] ** -0.5),
+        ),
+        Wrong(
+            "softmax over the queries",
+            "The weights of each *key* sum to 1 here: the softmax runs over the keys of a query, axis 1.",
+            over_queries,
+        ),
+        Wrong("short block filled with 0", says_filled, filled),
         Wrong("empty NaN", "No block is listed, so there is no key: return 0. Yours is NaN.", empty_nan),
         Wrong(
             "not normalised", "Divide by the sum of the exponentials: the weights sum to 1.", not_normalised

@@ -15,7 +15,10 @@ def strided_order(n: int, stride: int) -> Tensor:
 
 
 def cases(rng: Generator) -> list[Case]:
-    """A stride that divides, several that do not, then strides of 1, of the length and beyond."""
+    """A stride that divides, several that do not, then strides of 1, of the length and beyond.
+
+    The drawn length is more than 16: shorter ones are sorted in a stable way also by a sort that is not.
+    """
     n, stride = integer(rng, 17, 19), integer(rng, 5, 7)
     return [
         Case("12 tokens, stride 4", (12, 4)),
@@ -80,6 +83,12 @@ def says_short(mistake: Mistake) -> str:
     return f"Your order holds {len(mistake.got)} positions; all {n} must be in it, the last ones too."
 
 
+def says_appended(mistake: Mistake) -> str:
+    """For positions of the last, shorter piece that stand behind all groups."""
+    n, stride = mistake.case.args
+    return f"Position {n // stride * stride} stands behind all groups; its remainder is 0: group 0."
+
+
 STRIDED_ORDER = Exercise(
     id="patterns.strided_order",
     title="The order in which strided attention is block-sparse",
@@ -104,6 +113,19 @@ STRIDED_ORDER = Exercise(
             "descending inside",
             lambda m: f"Group 0 begins with {int(m.got[0])}; it should begin with 0.",
             lambda n, stride: torch.cat([group.flip(0) for group in groups(n, stride)]),
+        ),
+        Wrong(
+            "inside by chance",
+            "Equal remainders stand together, and inside a group the positions do not rise: "
+            "`argsort(stable=True)` keeps their order.",
+            lambda n, stride: (torch.arange(n) % stride).argsort(),
+        ),
+        Wrong(
+            "last piece behind all groups",
+            says_appended,
+            lambda n, stride: torch.cat(
+                [reshaped(n // stride * stride, stride), torch.arange(n // stride * stride, n)]
+            ),
         ),
         Wrong("groups reversed", says_group, lambda n, stride: torch.cat(groups(n, stride)[::-1])),
         Wrong(

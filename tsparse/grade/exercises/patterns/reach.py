@@ -68,10 +68,11 @@ def cases(rng: Generator) -> list[Case]:
         Case("a token that sees nothing", (empty, 2), edge=True),
         Case("one token that may not see itself", (torch.zeros(1, 1, dtype=torch.bool), 2), edge=True),
         Case(
-            "64 tokens that all see each other, 12 layers",
-            (torch.ones(64, 64, dtype=torch.bool), 12),
+            "32 tokens that all see each other, 14 layers",
+            (torch.ones(32, 32, dtype=torch.bool), 14),
             edge=True,
         ),
+        Case("24 tokens, a window of 2, 23 layers", (sliding_window(24, 24, 2), 23), edge=True),
         Case("two documents, own keys hidden, 600 layers", (documents, 600), edge=True),
         Case("a mask that is a transposed view", (sliding_window(6, 6, 2).T, 2), edge=True),
     ]

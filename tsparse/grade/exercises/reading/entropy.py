@@ -118,6 +118,12 @@ ENTROPY = Exercise(
             "You averaged the rows first; an average is flatter than its rows.",
             lambda w: torch.special.entr(w.mean(-2)).sum(-1),
         ),
+        Wrong(
+            "blind queries left out",
+            "You average over the queries that see something; a query that sees nothing has entropy 0, and "
+            "counts.",
+            lambda w: torch.special.entr(w).sum((-1, -2)) / (w.sum(-1) > 0).sum(-1),
+        ),
         Wrong("sign", "Entropy is not negative.", lambda w: -entropy(w)),
         Wrong(
             "divided by log M",

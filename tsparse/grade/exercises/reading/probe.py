@@ -129,6 +129,11 @@ def fitted_on_everything(
     return selectivity(torch.cat([x, test_x]), torch.cat([y, u]), torch.cat([c, d]), test_x, u, d, fit)
 
 
+def counts(x: Tensor, y: Tensor, c: Tensor, test_x: Tensor, u: Tensor, d: Tensor, fit: Fit) -> float:
+    """How many words more are right, not which share."""
+    return float((fit(x, y)(test_x) == u).sum() - (fit(x, c)(test_x) == d).sum())
+
+
 NEGATIVE = (
     "Selectivity may be negative: here the probe does better on labels that mean nothing. Return the plain "
     "difference."
@@ -219,6 +224,7 @@ WRONG = (
         "You return per cent; the task wants shares, such as 0.25.",
         combined(lambda real, control: 100 * (real - control)),
     ),
+    Wrong("counts", "You count right words; accuracy is their share.", counts),
     Wrong("absolute value", NEGATIVE, combined(lambda real, control: abs(real - control))),
     Wrong("cut off at 0", NEGATIVE, combined(lambda real, control: max(0.0, real - control))),
     Wrong(
