@@ -346,6 +346,7 @@ def test_link_of_jupyterhub_pulls_the_repository_and_opens_the_sheet(capsys):
     assert parse_qs(link.query) == {
         "repo": ["https://git.example/teacher/course.git"],
         "branch": ["main"],
+        "targetPath": ["course"],  # without it nbgitpuller 1.3 clones into "course.git"
         "urlpath": ["lab/tree/course/exercises/02_masks.ipynb"],
     }
 

@@ -26,6 +26,6 @@ def links(course: Path, repository: str, hub: str, branch: str) -> dict[str, str
     found = {}
     for path in sorted((course / "exercises").glob("*.ipynb")):
         place = quote(f"lab/tree/{folder}/exercises/{path.name}")
-        words = urlencode({"repo": repository, "branch": branch, "urlpath": place})
+        words = urlencode({"repo": repository, "branch": branch, "targetPath": folder, "urlpath": place})
         found[path.stem] = f"{hub.rstrip('/')}/hub/user-redirect/git-pull?{words}"
     return found
