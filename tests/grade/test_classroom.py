@@ -285,6 +285,13 @@ def test_rules_for_ai_helpers_travel_with_the_sheet(repository):
         assert (repository / name).read_bytes() == (ROOT / "exercises" / name).read_bytes()
 
 
+def test_what_python_and_jupyter_leave_behind_is_not_handed_in(repository):
+    left = (".github/course/tsparse/__pycache__/flex.pyc", ".ipynb_checkpoints/02_masks-checkpoint.ipynb")
+    subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
+    ran = subprocess.run(["git", "check-ignore", *left], cwd=repository, capture_output=True, text=True)
+    assert ran.stdout.splitlines() == list(left)
+
+
 def test_workflow_has_the_names_that_github_classroom_looks_for(repository):
     workflow = yaml.safe_load((repository / ".github/workflows/classroom.yml").read_text())
     assert workflow["name"] == "Autograding Tests"
@@ -338,7 +345,9 @@ def test_sheet_that_cannot_be_read_fails_the_run(repository):
 def test_link_of_jupyterhub_pulls_the_repository_and_opens_the_sheet(capsys):
     words = ["--repository", "https://git.example/teacher/course.git", "--hub", "https://hub.example/base/"]
     assert main(["classroom", "jupyterhub", *words]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert '"git+https://git.example/teacher/course.git@main"' in said.err
+    lines = said.out.splitlines()
     sheets = sorted(path.stem for path in (ROOT / "exercises").glob("*.ipynb"))
     assert [line.split()[0] for line in lines] == sheets
     link = urlsplit(lines[1].split()[1])
