@@ -115,12 +115,26 @@ def run_autograder(autograder: Path, launcher: tuple[str, ...] = ()) -> dict:
     return json.loads((autograder / "results" / "results.json").read_text())
 
 
+DOCUMENTED = {"score", "output", "output_format", "visibility", "extra_data"}
+OF_ALL = DOCUMENTED | {
+    "execution_time",
+    "stdout_visibility",
+    "test_output_format",
+    "test_name_format",
+    "tests",
+}
+OF_ONE = DOCUMENTED | {"max_score", "status", "name", "name_format", "number", "tags"}
+"""Fields of results.json and of one of its tests: Gradescope, "Autograder Specifications", Output format."""
+
+
 def test_autograder_gives_a_right_sheet_all_points_in_the_form_of_gradescope(autograder):
     results = submit(autograder)
     assert results["score"] == sum(one["max_score"] for one in results["tests"])
     assert len(results["tests"]) == 6
     assert all(one["score"] == one["max_score"] > 0 for one in results["tests"])
     assert {type(one["name"]) for one in results["tests"]} == {str}
+    assert set(results) <= OF_ALL
+    assert all(set(one) <= OF_ONE for one in results["tests"])
 
 
 def test_autograder_gives_the_points_of_what_is_right_and_says_what_is_not(autograder):
