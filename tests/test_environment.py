@@ -61,6 +61,14 @@ def test_python_of_another_version_does_not_count(course: Path) -> None:
     assert sentence(environment(course)).startswith("No Python 3.11, 3.12 or 3.13 was found")
 
 
+def test_preview_of_python_does_not_count(course: Path) -> None:
+    """PyTorch cannot be imported in the 3.11.0rc1 that Ubuntu 22.04 has."""
+    preview = "import collections, sys; V = collections.namedtuple('V', 'major minor releaselevel')"
+    preview += "; sys.version_info = V(3, 11, 'candidate')"
+    python(course, "python3.11", f'exec "{sys.executable}" -c "{preview}; $2"')
+    assert sentence(environment(course)).startswith("No Python 3.11, 3.12 or 3.13 was found")
+
+
 def test_python_without_venv_module_is_told_how_to_get_it(course: Path) -> None:
     python(course, "python3", 'case "$*" in *ensurepip*) exit 1 ;; *) echo 3.12 ;; esac')
     said = sentence(environment(course))

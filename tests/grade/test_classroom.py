@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from tests.grade.filled import RIGHT, write
+from tests.grade.scripts import script
 from tsparse.cli import main
 from tsparse.grade.classroom import course, jupyterhub, submitted
 from tsparse.grade.runner import grade_sheet
@@ -28,16 +29,11 @@ def in_the_course(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-def script(path: Path, *lines: str) -> Path:
-    """An executable file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-    path.chmod(0o755)
-    return path
-
-
 def stub_wheels(folder: Path) -> Path:
-    """A package index in a folder: an empty wheel for every pin of constraints.txt."""
+    """A package index in a folder: a wheel for every pin of constraints.txt, empty but for torch's.
+
+    It lets Python find what these tests have installed.
+    """
     folder.mkdir()
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         pin = line.split("#")[0].split(";")[0].strip()
@@ -50,6 +46,8 @@ def stub_wheels(folder: Path) -> Path:
             wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
+            if name == "torch":
+                wheel.writestr("downloaded.pth", f"{PACKAGES}\n")
     return folder
 
 
@@ -91,9 +89,7 @@ def autograder(tmp_path_factory):
         },
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    for packages in (home / "venv").glob("lib/python3*/site-packages"):
-        assert list(packages.glob("torch-*.dist-info"))
-        (packages / "downloaded.pth").write_text(f"{PACKAGES}\n")  # stands in for what the stubs lack
+    assert list((home / "venv").glob("lib/python3*/site-packages/torch-*.dist-info"))
     return home
 
 
@@ -119,12 +115,26 @@ def run_autograder(autograder: Path, launcher: tuple[str, ...] = ()) -> dict:
     return json.loads((autograder / "results" / "results.json").read_text())
 
 
+DOCUMENTED = {"score", "output", "output_format", "visibility", "extra_data"}
+OF_ALL = DOCUMENTED | {
+    "execution_time",
+    "stdout_visibility",
+    "test_output_format",
+    "test_name_format",
+    "tests",
+}
+OF_ONE = DOCUMENTED | {"max_score", "status", "name", "name_format", "number", "tags"}
+"""Fields of results.json and of one of its tests: Gradescope, "Autograder Specifications", Output format."""
+
+
 def test_autograder_gives_a_right_sheet_all_points_in_the_form_of_gradescope(autograder):
     results = submit(autograder)
     assert results["score"] == sum(one["max_score"] for one in results["tests"])
     assert len(results["tests"]) == 6
     assert all(one["score"] == one["max_score"] > 0 for one in results["tests"])
     assert {type(one["name"]) for one in results["tests"]} == {str}
+    assert set(results) <= OF_ALL
+    assert all(set(one) <= OF_ONE for one in results["tests"])
 
 
 def test_autograder_gives_the_points_of_what_is_right_and_says_what_is_not(autograder):
@@ -289,6 +299,13 @@ def test_rules_for_ai_helpers_travel_with_the_sheet(repository):
         assert (repository / name).read_bytes() == (ROOT / "exercises" / name).read_bytes()
 
 
+def test_what_python_and_jupyter_leave_behind_is_not_handed_in(repository):
+    left = (".github/course/tsparse/__pycache__/flex.pyc", ".ipynb_checkpoints/02_masks-checkpoint.ipynb")
+    subprocess.run(["git", "init", "--quiet"], cwd=repository, check=True)
+    ran = subprocess.run(["git", "check-ignore", *left], cwd=repository, capture_output=True, text=True)
+    assert ran.stdout.splitlines() == list(left)
+
+
 def test_workflow_has_the_names_that_github_classroom_looks_for(repository):
     workflow = yaml.safe_load((repository / ".github/workflows/classroom.yml").read_text())
     assert workflow["name"] == "Autograding Tests"
@@ -342,7 +359,9 @@ def test_sheet_that_cannot_be_read_fails_the_run(repository):
 def test_link_of_jupyterhub_pulls_the_repository_and_opens_the_sheet(capsys):
     words = ["--repository", "https://git.example/teacher/course.git", "--hub", "https://hub.example/base/"]
     assert main(["classroom", "jupyterhub", *words]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert '"git+https://git.example/teacher/course.git@main"' in said.err
+    lines = said.out.splitlines()
     sheets = sorted(path.stem for path in (ROOT / "exercises").glob("*.ipynb"))
     assert [line.split()[0] for line in lines] == sheets
     link = urlsplit(lines[1].split()[1])
@@ -350,6 +369,7 @@ def test_link_of_jupyterhub_pulls_the_repository_and_opens_the_sheet(capsys):
     assert parse_qs(link.query) == {
         "repo": ["https://git.example/teacher/course.git"],
         "branch": ["main"],
+        "targetPath": ["course"],  # without it nbgitpuller 1.3 clones into "course.git"
         "urlpath": ["lab/tree/course/exercises/02_masks.ipynb"],
     }
 

@@ -104,6 +104,16 @@ def test_checkout_on_the_path_is_not_part_of_python(tmp_path, monkeypatch):
     assert str(tmp_path) not in list(sandbox._python())
 
 
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="needs /proc/PID/oom_score_adj")
+def test_answer_is_ended_before_its_grader_where_memory_runs_out(workers, bare_workers):
+    for kind in (workers, bare_workers):
+        with kind.worker():
+            below = worker.descendants(kind._process.pid)
+            scores = {int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in below}
+        assert scores == {1000}
+    assert int(Path(f"/proc/{os.getpid()}/oom_score_adj").read_text()) < 1000
+
+
 def test_without_a_sandbox_the_report_says_why():
     kind = "unprivileged user" if os.geteuid() == 0 else "none"
     assert protection("it is forbidden").startswith(kind)

@@ -6,6 +6,7 @@ owns nothing; otherwise it is the grader's own user, and only the limits below h
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -37,6 +38,7 @@ def confine(scratch: str, memory: int, refusal: str) -> dict[str, str]:
     """
     user = FIRST_USER + os.getpid() % 4000
     limit = _memory_limit(memory)
+    _be_ended_first()
     if not refusal:
         sandbox.enter(scratch, user)
         scratch = sandbox.SCRATCH
@@ -155,6 +157,15 @@ def _memory_limit(memory: int) -> int | OSError:
     except OSError as error:
         return error
     return pages * resource.getpagesize() + memory
+
+
+def _be_ended_first() -> None:
+    """Where the memory of a container or machine runs out, this process shall end and not the grader.
+
+    The limit holds for each process of an answer, not for all of them together.
+    """
+    with contextlib.suppress(OSError):  # there is no /proc
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _limit_memory(limit: int | OSError, memory: int) -> str:

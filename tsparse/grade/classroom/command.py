@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tomllib
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         repository = args.repository or _repository(course)
         for name, link in jupyterhub.links(course, repository, args.hub, args.branch).items():
             print(f"{name}  {link}")
+        print(jupyterhub.advice(repository, args.branch), file=sys.stderr)
         return 0
     sheet = find_sheet(args.sheet)
     if args.engine == "gradescope":

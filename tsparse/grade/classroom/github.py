@@ -34,6 +34,7 @@ def write(sheet: Sheet, out: Path, torch_index: str) -> None:
         ".github/workflows/classroom.yml": workflow.encode(),
         ".github/classroom/autograding.json": autograding(sheet).encode(),
         ".github/classroom/grade.py": template("grade.py").encode(),
+        ".gitignore": b"__pycache__/\n.ipynb_checkpoints/\n",
     }
     for rules in (
         "AGENTS.md",

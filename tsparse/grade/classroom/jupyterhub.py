@@ -1,6 +1,7 @@
 """Links that copy the course into a student's account on a JupyterHub and open a sheet there.
 
-The hub needs nbgitpuller; clicking again brings what has changed and keeps what the student wrote.
+The hub needs nbgitpuller and this package; clicking again brings what has changed and keeps what the student
+wrote.
 Source: nbgitpuller, "Options in an nbgitpuller URL".
 """
 
@@ -26,6 +27,11 @@ def links(course: Path, repository: str, hub: str, branch: str) -> dict[str, str
     found = {}
     for path in sorted((course / "exercises").glob("*.ipynb")):
         place = quote(f"lab/tree/{folder}/exercises/{path.name}")
-        words = urlencode({"repo": repository, "branch": branch, "urlpath": place})
+        words = urlencode({"repo": repository, "branch": branch, "targetPath": folder, "urlpath": place})
         found[path.stem] = f"{hub.rstrip('/')}/hub/user-redirect/git-pull?{words}"
     return found
+
+
+def advice(repository: str, branch: str) -> str:
+    """What must be installed where the students' notebooks run, for the links and the sheets to work."""
+    return f'The hub needs: pip install nbgitpuller "git+{repository}@{branch}"'

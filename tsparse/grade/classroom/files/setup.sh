@@ -6,18 +6,30 @@ home=${AUTOGRADER:-/autograder}
 export PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL-@TORCH_INDEX@}
 export DEBIAN_FRONTEND=noninteractive
 
-find_python() { # sets python to one that fits and can make environments
-    for version in 3.13 3.12 3.11; do
-        python=$(command -v "python$version") && "$python" -c 'import ensurepip, venv' && return
+find_python() { # sets python to one that fits, is no preview, and can make environments
+    for version in 3.12 3.13 3.11; do
+        python=$(command -v "python$version") &&
+            "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info.releaselevel != "final")' && return
     done
     return 1
 }
 
-if ! find_python; then
+install_python() { # the first of these that apt has
     apt-get update
-    apt-get install -y python3.12 python3.12-venv || apt-get install -y python3.11 python3.11-venv
+    for version in 3.12 3.13 3.11; do
+        apt-get install -y "python$version" "python$version-venv" && return
+    done
+    return 1
+}
+
+find_python || { install_python && find_python; } || { # Ubuntu 22.04 has 3.11 only as a preview, too early for PyTorch
+    apt-get install -y software-properties-common
+    add-apt-repository -y ppa:deadsnakes/ppa
+    install_python
     find_python
-fi
+}
 "$python" -m venv "$home/venv"
 "$home/venv/bin/python" -m pip install --disable-pip-version-check --no-cache-dir \
     --requirement "$home/source/requirements.txt" --constraint "$home/source/constraints.txt"
+cd "$home/source"
+"$home/venv/bin/python" -c 'import tsparse.grade.classroom.submitted' # no image is built that cannot grade
