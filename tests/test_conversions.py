@@ -144,6 +144,13 @@ def test_bsr_tensor_is_the_mask_in_whole_blocks(form: Form, n_q, n_kv, q_offset,
         assert len(made.col_indices()) == sum(map(len, brute_force_blocks(mask[None], layout.block)))
 
 
+@pytest.mark.filterwarnings("error", "ignore:Sparse BSR tensor support is in beta state")
+def test_making_a_bsr_tensor_warns_of_nothing(request: pytest.FixtureRequest) -> None:
+    torch.set_warn_always(True)  # also of what some test before has been warned of
+    request.addfinalizer(lambda: torch.set_warn_always(False))
+    Causal().layout(8, block=4).to_bsr()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

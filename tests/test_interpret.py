@@ -88,4 +88,4 @@ def test_interpreter_that_computes_nonsense_is_refused(spoiled):
     said = python(CANARY + spoil + "print(canary())")
     assert said.startswith("computes nonsense: Triton")
     assert ("raised" if "raises" in spoiled else "is wrong in float16, float32, float64;") in said
-    assert said.endswith("install the version that constraints.txt names")
+    assert said.endswith("install the version that constraints.txt names, or numpy below 2.4 for Triton 3.6")

@@ -157,13 +157,11 @@ def to_bsr(layout: BlockLayout, b: int | None = None, h: int | None = None) -> T
     masks, which = layout.tile_masks(b_idx, h_idx, partial // columns, partial % columns)
     values[torch.searchsorted(numbers, partial)] = masks[which]
     starts = torch.arange(rows + 1, device=layout.device) * columns
-    return torch.sparse_bsr_tensor(
-        torch.searchsorted(numbers, starts),
-        numbers % columns,
-        values,
-        size=(rows * block_q, columns * block_k),
-        check_invariants=True,
-    )
+    crow, col = torch.searchsorted(numbers, starts), numbers % columns
+    size = (rows * block_q, columns * block_k)
+    # check_invariants=True says the same, but torch 2.11 then warns that nothing is checked.
+    with torch.sparse.check_sparse_tensor_invariants(True):
+        return torch.sparse_bsr_tensor(crow, col, values, size=size)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -40,10 +40,12 @@ def attention(
     Raises NotImplementedError on a CPU if a gradient or lse is wanted or q is float64, and RuntimeError where
     there is no C++ compiler.
     """
-    if q.device.type == "cpu":
+    on_cpu = q.device.type == "cpu"
+    if on_cpu:
         _check_cpu(q, k, v, return_lse)
-    if not torch.is_grad_enabled():
-        q, k, v = q.detach(), k.detach(), v.detach()  # requires_grad alone stops FlexAttention on a CPU
+    if on_cpu or not torch.is_grad_enabled():
+        # on a CPU FlexAttention stops at requires_grad alone, and in torch 2.11 at one tensor given twice
+        q, k, v = q.detach(), k.detach(), v.detach()
     work = torch.promote_types(q.dtype, torch.float32)
     slopes = None if alibi_slopes is None else alibi_slopes.to(work).expand(q.shape[0], -1)  # [B, H]
     options = (scale, softcap, return_lse)

@@ -11,6 +11,11 @@ from tsparse.bench.peak import WAYS, most_allocated, three_lines
 HEADS, DIM, FLOAT = 3, 16, 4
 
 
+@pytest.mark.filterwarnings("error")
+def test_counting_memory_warns_of_nothing() -> None:  # comes first: some warnings are given once
+    most_allocated(lambda: torch.ones(1))
+
+
 def test_what_was_given_back_before_the_next_request_is_not_held_together() -> None:
     def one_after_the_other() -> None:
         torch.ones(1000).sum()

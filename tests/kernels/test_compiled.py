@@ -3,6 +3,10 @@
 Larger head sizes may spill in the backward kernels; `tsparse inspect --head-dim 256` reports how much.
 """
 
+import re
+from importlib.metadata import version
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -14,6 +18,11 @@ from tsparse.kernels.inspect import KERNELS, SHARED_LIMIT
 HEAD_DIMS = (64, 128)
 """The largest of those that get the same tile."""
 WITH_DOT = {"forward", "dkdv", "dq"}
+PINS = Path(__file__).parents[2].joinpath("constraints.txt").read_text(encoding="utf-8")
+(PINNED,) = re.findall(r"^triton==([\d.]+)", PINS, re.MULTILINE)
+with_pinned_triton = pytest.mark.skipif(
+    version("triton") != PINNED, reason=f"tiles are chosen with Triton {PINNED}: others need other registers"
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +51,19 @@ def test_every_kernel_compiles_for_every_target(compiled):
     assert found == {(kernel, target, size) for kernel in KERNELS for target in TARGETS for size in HEAD_DIMS}
 
 
+@with_pinned_triton
 def test_nothing_spills_up_to_head_size_128(compiled):
     assert told([(asked, one) for asked, one in compiled if one.spills]) == []
 
 
-def test_masks_from_memory_compile_for_every_target_without_spills(compiled_with_bits):
+def test_masks_from_memory_compile_for_every_target(compiled_with_bits):
     assert {(one.kernel, one.target) for _, one in compiled_with_bits} >= {
         (kernel, target) for kernel in KERNELS for target in TARGETS
     }
+
+
+@with_pinned_triton
+def test_masks_from_memory_compile_without_spills(compiled_with_bits):
     assert told([(asked, one) for asked, one in compiled_with_bits if one.spills]) == []
 
 

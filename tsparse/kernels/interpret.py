@@ -58,7 +58,7 @@ def canary() -> Canary:
 
     from tsparse.kernels.canary import agrees
 
-    cure = "install the version that constraints.txt names"
+    cure = "install the version that constraints.txt names, or numpy below 2.4 for Triton 3.6"
     try:
         wrong = [str(dtype).removeprefix("torch.") for dtype in INTERPRETED_DTYPES if not agrees(dtype)]
         bfloat16 = "right, but refused" if agrees(torch.bfloat16) else "wrong, and refused"

@@ -43,9 +43,10 @@ def choose(kernel: Kernel, target: str, dtype: torch.dtype, head_dim: int, block
 def _best(kernel: Kernel, target: str, itemsize: int, head_dim: int) -> tuple[int, int, int, int]:
     """What fits: rows of a program, what it walks over at a time, warps and stages.
 
-    Found by compiling (`tsparse inspect`): nothing spills at head sizes 64 and 128. On sm_75, and for float32
-    on NVIDIA, Triton uses no tensor cores, and a tile is what the threads' own registers can multiply. On
-    sm_100 a tile that needs over 512 columns of tensor memory compiles to a kernel that does nothing.
+    Found by compiling with Triton 3.7.1 (`tsparse inspect`): nothing spills at head sizes 64 and 128.
+    With 3.6.0 dkdv spills, 8 bytes of a thread on sm_90 at 128 and about 450 on gfx942. On sm_75, and for
+    float32 on NVIDIA, Triton uses no tensor cores, and a tile is what the threads' own registers multiply.
+    On sm_100 a tile that needs over 512 columns of tensor memory compiles to a kernel that does nothing.
     """
     wider = (head_dim > 64) + (head_dim > 128)
     if target.startswith("gfx"):
