@@ -1,12 +1,13 @@
 """Who takes turns with whom, and whose results are compared; never how long anything takes."""
 
 import math
+import time
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from tsparse.bench.racing import Contestant, NotMeasured, Rounds, difference, race
+from tsparse.bench.racing import SHORT, Contestant, NotMeasured, Rounds, difference, race, wall
 from tsparse.bench.record import Case
 
 TWICE = Rounds(2, 2)
@@ -31,8 +32,14 @@ def raced(values: dict[str, float], rounds: Rounds = TWICE, **other: str) -> tup
 
 def test_everybody_runs_once_untimed_and_then_they_take_turns() -> None:
     case, log = raced({"ours": 1.0, "a": 1.0, "b": 1.0}, Rounds(3, 3))
-    assert log == ["ours", "a", "b"] * 4
+    assert log == ["ours", "a", "b"] + ["ours", "ours", "a", "a", "b", "b"] * 3  # each turn after itself
     assert [len(entry.seconds) for entry in case.entries] == [3, 3, 3]
+
+
+def test_a_turn_that_takes_long_is_taken_once() -> None:
+    log: list[str] = []
+    wall(lambda: (log.append("slow"), time.sleep(SHORT)))
+    assert log == ["slow"]
 
 
 def test_slow_one_leaves_after_its_seconds_and_the_others_go_on_taking_turns() -> None:
@@ -115,7 +122,7 @@ def test_runs_before_an_interruption_are_kept() -> None:
     calls = iter(range(100))
 
     def impatient() -> torch.Tensor:
-        if next(calls) == 3:
+        if next(calls) == 5:  # one untimed, then two in each turn
             raise KeyboardInterrupt
         return torch.tensor([1.0, 1.0])
 
