@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager
 
 import pytest
@@ -53,4 +54,22 @@ def test_nothing_rings_where_alarms_come_as_fast_as_they_can(monkeypatch):
             run_forever()
         held.append(caught.value)
         assert sum(range(1000)) == 499500
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.skipif(not HAS_ALARM, reason="this system has no alarm")
+def test_alarms_do_not_interrupt_one_another_where_the_machine_is_slow(monkeypatch):
+    cleaning_up = interrupt._cleaning_up
+
+    def slow(frame):
+        until = time.monotonic() + 1e-3
+        while time.monotonic() < until:
+            pass
+        return cleaning_up(frame)
+
+    monkeypatch.setattr(interrupt, "AGAIN", 1e-4)
+    monkeypatch.setattr(interrupt, "_cleaning_up", slow)
+    for _ in range(10):
+        with pytest.raises(Interrupted), interrupted_after(0.001):
+            run_forever()
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -43,13 +43,18 @@ class _Alarm(AbstractContextManager[None]):
         self.due = math.inf
 
     def ring(self, number: int, frame: types.FrameType | None) -> None:
-        if time.monotonic() >= self.due and not _cleaning_up(frame):
+        """Raise, and set the timer again; last of all, or on a slow machine alarms would interrupt alarms."""
+        if self.due == math.inf:
+            return
+        wait = time.monotonic() < self.due or _cleaning_up(frame)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if not wait:
             raise Interrupted
 
     def __enter__(self) -> None:
         self.handler = signal.signal(signal.SIGALRM, self.ring)
-        self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds, AGAIN)
         self.due = time.monotonic() + self.seconds
+        self.timer = signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def __exit__(self, *error: object) -> None:
         self.due = math.inf
