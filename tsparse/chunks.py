@@ -6,7 +6,7 @@ are computed together, up to `SCORES_AT_ONCE` scores at a time. `SlidingWindow(4
 
     row 2   / # / . .        rows 2, 3, 4 look alike: they share a chunk and the masks of their two partial
     row 3   . / # / .        blocks, and their keys are overlapping stretches of one array, so that they need
-    row 4   . . / # /        not be copied; rows 0 and 1 look different, but are alike in all heads
+    row 4   . . / # /        not be copied; nor need those of rows 0 and 1, which are alike in all heads
 
 Where nothing is copied it costs nothing to look closer: a piece of a window is `PART` queries with the keys
 that they see. For a window of 256 in blocks of 128 that is a quarter less.
@@ -29,7 +29,7 @@ KEYS_AT_ONCE = 1024
 SCORES_AT_ONCE = 1 << 19  # 2 MiB of float32, where keys are copied: what was just computed is in the cache
 WITHOUT_COPIES = 2  # times as many: fewer operations, each of them shared by all cores
 STRETCH = 8  # from how many pieces on a stretch of evenly spaced keys is worth a chunk of its own
-STRIPES = 4  # with more of them masks are as fast
+STRIPES = 4  # a window's edges are one to three; what needs more is no window, and is filled by masks
 PART = 32  # fewer queries hide more of a window's blocks, but make slower matrix products
 
 
