@@ -33,4 +33,4 @@ style:
 
 test: style
 	@echo "Tests: the package, the grader, every notebook against its stored outputs, and a real browser"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope $(TEST_FLAGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --max-worker-restart 0 $(TEST_FLAGS)

@@ -39,6 +39,11 @@ ACTIVATE = """id => {
     notebook.activeCell.editor?.focus();
     return notebook.activeCellIndex;
 }"""
+COMMAND = """name => {
+    window.end = undefined;
+    window.jupyterapp.commands.execute(name).then(
+        value => window.end = {value}, error => window.end = {error: String(error)});
+}"""
 CONTROL_SLIDER = """
 import io
 import ipywidgets as widgets
@@ -145,8 +150,11 @@ class Lab:
         return False
 
     def command(self, name: str) -> bool:
-        """Have JupyterLab carry out one of its commands."""
-        return self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+        """Have JupyterLab carry out a command; `evaluate` alone would wait for it without a limit."""
+        self.page.evaluate(COMMAND, name)
+        end = self.page.wait_for_function("() => window.end", timeout=120_000).json_value()
+        assert "error" not in end, end["error"]
+        return end.get("value")
 
 
 def store(path: Path, source: str) -> None:

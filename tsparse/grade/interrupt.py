@@ -41,13 +41,16 @@ class _Alarm(AbstractContextManager[None]):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.due = math.inf
+        self.again = AGAIN
 
     def ring(self, number: int, frame: types.FrameType | None) -> None:
-        """Raise, and set the timer again; last of all, or on a slow machine alarms would interrupt alarms."""
+        """Raise, and set the timer again; later each time this file is interrupted, or alarms outrun it."""
         if self.due == math.inf:
             return
         wait = time.monotonic() < self.due or _cleaning_up(frame)
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if wait:
+            self.again *= 2
+        signal.setitimer(signal.ITIMER_REAL, self.again)
         if not wait:
             raise Interrupted
 
