@@ -1,19 +1,12 @@
 """Other right and other wrong answers to the exercises of lesson 08 than the ones in their own lists."""
 
 import pytest
-import torch
 
 from tests.grade.answers import assert_is_rejected_and_named, assert_passes, called, share_named
 from tests.grade.pattern_answers import ANSWERS, RIGHT, WRONG, bigbird, fixed, order, reach, strided
 
 TRIED = (strided, fixed, bigbird, reach, order)
 """Importing them registers their answers."""
-
-
-@pytest.fixture(autouse=True)
-def same_random_numbers() -> None:
-    """Answers that draw numbers of their own draw the same ones in every run."""
-    torch.manual_seed(0)
 
 
 @pytest.mark.parametrize("case", RIGHT, ids=called)
