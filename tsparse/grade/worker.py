@@ -340,8 +340,8 @@ def remove(folder: str) -> None:
     """Remove a folder, however deep it is, whatever is closed and wherever links in it lead.
 
     Every folder is moved to one place before it is emptied, so that no path becomes long, and none is walked
-    through. The standard library's own way fails in depth and, before Python 3.12, changed the rights of what
-    a link points to (CVE-2023-6597).
+    through. The standard library's own way fails in depth and, up to Python 3.11.7 and 3.12.1, changed the
+    rights of what a link points to (CVE-2023-6597).
     """
     place = tempfile.mkdtemp(prefix="answers-", dir=os.path.dirname(folder))
     number = itertools.count()

@@ -1,9 +1,9 @@
 """A template repository of one sheet for GitHub: the sheet, a workflow that grades it, and the course.
 
-`.github/workflows/classroom.yml` runs by itself on every push. GitHub has ended the Classroom application
-(notice in the README of its autograding-grading-reporter), so nothing here needs its actions; the workflow
-keeps the names and the lines that Classroom and what follows it read. `.github/classroom/autograding.json`
-has one test per exercise, for engines that read that file.
+`.github/workflows/classroom.yml` runs by itself on every push. GitHub has retired Classroom (28 August 2026;
+its community discussion 205975), so nothing here needs its actions; the workflow keeps the names and the
+lines that Classroom read. `.github/classroom/autograding.json` has one test per exercise, for engines that
+read that file.
 Source: GitHub, READMEs of classroom-resources/autograding-grading-reporter and autograding-command-grader.
 """
 
