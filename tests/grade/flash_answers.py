@@ -160,7 +160,6 @@ WRONG: dict[str, dict[str, KernelText]] = {
     "update": {
         "weights from the old maximum": UPDATE.but("s - m_new[:, None]", "s - m_i[:, None]"),
         "alpha from the tile's maximum": UPDATE.but("tl.exp(m_i - m_new)", "tl.exp(m_i - tl.max(s, 1))"),
-        "alpha of each channel": UPDATE.but("alpha[:, None]", "alpha[None, :]"),
         "acc rescaled after adding": UPDATE.but(
             '    acc = acc * alpha[:, None]\n    acc += tl.dot(p.to(v.dtype), v, input_precision="ieee")',
             '    acc += tl.dot(p.to(v.dtype), v, input_precision="ieee")\n    acc = acc * alpha[:, None]',
@@ -254,7 +253,6 @@ WRONG: dict[str, dict[str, KernelText]] = {
             *("# update", "hide = seen"),
             *(ADDED, ADDED.replace("p.to", "tl.where(hide, p, 0.0).to")),
         ),
-        "absent keys seen": CAUSAL.but(" & (columns[None, :] < n_kv)", ""),
         "not causal": renamed(FORWARD, "flash_causal"),
         "acc not rescaled": CAUSAL.but("        acc = acc * alpha[:, None]\n", ""),
         "head for block": CAUSAL.but("(i + 1) * BLOCK_M", "(z + 1) * BLOCK_M"),

@@ -151,13 +151,9 @@ WRONG = {
         "a key less": PARTIAL.but("gap < WINDOW", "gap < WINDOW - 1"),
         "own key hidden": PARTIAL.but("gap >= 0", "gap > 0"),
         "hidden scores 0": PARTIAL.but('tl.where(seen, s, float("-inf"))', "tl.where(seen, s, 0.0)"),
-        "stale maximum": PARTIAL.but("            m_i = m_new", "            m_i = reach"),
         "maximum never kept": PARTIAL.but("            m_i = m_new\n", ""),
         "alpha not guarded": PARTIAL.but("tl.exp(m_i - reach)", "tl.exp(m_i - m_new)"),
         "p not guarded": PARTIAL.but("tl.exp(s - reach[:, None])", "tl.exp(s - m_new[:, None])"),
-        "finite in place of -inf": PARTIAL.but(
-            's = tl.where(seen, s, float("-inf"))', "s = tl.where(seen, s, -1e30)"
-        ),
         "acc not rescaled": PARTIAL.but("            acc = acc * alpha[:, None]\n", ""),
         "columns of the other list": PARTIAL.but(
             WHICH, WHICH.replace("(crow_ptr, col_ptr)", "(crow_ptr, full_col_ptr)")

@@ -77,6 +77,8 @@ def test_only_kernels_constants_and_triton_stay_and_keep_their_lines():
         "x = [tl.arange(0, BLOCK) for i in range(2)]",
         "x = tl.arange(0, BLOCK)[:, None].shape[0]",
         "x = kernel",
+        "x_ptr += 3; x = tl.load((x_ptr + tl.arange(0, BLOCK))[:, None])",
+        "x_ptr = x_ptr + tl.arange(0, BLOCK); x = tl.load(x_ptr[None, :]) + tl.load(x_ptr[None])",
     ],
 )
 def test_what_triton_has_is_let_through(line):
@@ -118,6 +120,23 @@ def test_what_only_python_can_do_is_refused(line):
     with pytest.raises(NotAKernel) as refusal:
         kernels_of(cell(line))
     assert str(refusal.value)[-1] in "."
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("x = x_ptr[0]", "tl.load(x_ptr + 0)"),
+        ("x = x_ptr[BLOCK + 1]", "tl.load(x_ptr + BLOCK + 1)"),
+        ("x_ptr[3] = 1.0", "tl.store(x_ptr + 3, ...)"),
+    ],
+)
+def test_who_takes_an_address_for_a_tensor_is_told_the_call(line, call):
+    with pytest.raises(NotAKernel) as refusal:
+        kernels_of(cell(line))
+    written = line.removeprefix("x = ").removesuffix(" = 1.0")
+    assert str(refusal.value) == (
+        f"Line 18 of your cell writes `{written}`, but a kernel gets an address and no tensor: `{call}`."
+    )
 
 
 def test_kernel_of_another_cell_may_be_called():

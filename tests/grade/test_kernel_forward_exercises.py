@@ -96,6 +96,9 @@ WRONG_JUDGES: dict[str, Callable[..., str]] = {
         for name, table in tiles.items()
         if all(table[i, col[crow[i] : crow[i + 1]].long()].all() for i in range(len(table)))
     ),
+    "col alone": lambda tiles, crow, col: next(
+        name for name, table in tiles.items() if table.nonzero()[:, 1].tolist() == col.tolist()
+    ),
     "first row only": lambda tiles, crow, col: next(
         (
             name

@@ -82,6 +82,11 @@ def test_probes_speak_of_a_kernel_too():
     assert verdict.message.startswith("Every value is 2 times what it should be")
 
 
+def test_output_that_is_wrong_is_named():
+    text = exercise("flash.forward").reference.but("m_i + tl.log(l_i)", "m_i + 3.0 * tl.log(l_i)")
+    assert judged(exercise("flash.forward"), text).message.startswith("In `lse`: ")
+
+
 def test_error_in_a_kernel_names_the_line_and_the_shapes():
     verdict = judged(PREFIX, TEXT.but(ADD, "total += tl.trans(dims, v)"))
     assert "of your cell (`total += tl.trans(dims, v)`) raised" in verdict.message

@@ -122,6 +122,37 @@ def test_atomics_are_refused():
         launched("    tl.atomic_add(y_ptr + cols, 1.0, mask=cols < n)\n")
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "if cols < n:\n        y = 2.0 * x",
+        "y = tl.where((cols < n) and (cols > 0), x, 0.0)",
+        "y = tl.where(0 < cols < n, x, 0.0)",
+        "y = tl.where(not cols, x, 0.0)",
+    ],
+)
+def test_block_is_neither_true_nor_false(asks):
+    body = f"    x = tl.load(x_ptr + cols, mask=cols < n, other=0.0)\n    {asks}\n"
+    with pytest.raises(Exception, match="a block is many numbers"):
+        launched(body)
+
+
+def test_number_of_a_kernel_is_true_or_false():
+    body = "    if 0 < i < n and n > 4:\n        tl.store(y_ptr + cols, 2.0 * cols, mask=cols < n)\n"
+    (y,), _, _ = launched(body)
+    assert y[0].tolist() == [0, 2, 4, 6, 8]
+    assert y[1].isnan().all()
+
+
+def test_truth_of_a_block_is_again_the_interpreters_own_after_the_watch():
+    body = "    if cols < n:\n        tl.store(y_ptr + cols, 1.0 + cols, mask=cols < n)\n"
+    with pytest.raises(Exception, match="a block is many numbers"):
+        launched(body)
+    y = torch.zeros(8)
+    KernelText("kernel", HEAD + COLS + body).define()[(1,)](torch.zeros(8), y, 5, BLOCK=8)
+    assert y.tolist() == [1, 2, 3, 4, 5, 0, 0, 0]
+
+
 def test_products_and_rows_of_each_program_are_kept():
     text = (
         "@triton.jit\ndef kernel(x_ptr, y_ptr, BLOCK: tl.constexpr):\n    i = tl.program_id(1)\n"

@@ -109,10 +109,12 @@ def _picture(verdict: Verdict) -> Any:
     failing = verdict.failing
     if failing and failing.launched and failing.blocks:
         from tsparse.show import tiles
+        from tsparse.show.words import count
 
         seen, wanted = visited(failing.launched, failing.blocks), failing.blocks.wanted
         if (seen != wanted).any():
-            title = f"{failing.case.name}: {int(seen.sum())} tiles visited, {int(wanted.sum())} wanted"
+            many = f"{count(int(seen.sum()), 'tile')} visited, {int(wanted.sum())} wanted"
+            title = f"{failing.case.name}: {many}"
             return tiles(seen, wanted, title, names=failing.blocks.names)
     found = failing and difference(failing.got, failing.want)
     if not failing or not found or found.kind == "type":

@@ -193,6 +193,13 @@ def _check(function: ast.FunctionDef, modules: dict[str, str], own: set[str]) ->
         if isinstance(node, REFUSED) or (isinstance(node, ast.FunctionDef) and node is not function):
             word = ast.unparse(node).split("\n")[0][:60]
             raise NotAKernel(f"{at} (`{word}`) is nothing that a kernel can do on a GPU; take it out.")
+        if isinstance(node, ast.Subscript) and _is_of_an_address(node):
+            pointer, place = ast.unparse(node.value), ast.unparse(node.slice)
+            call = "store" if isinstance(node.ctx, ast.Store) else "load"
+            raise NotAKernel(
+                f"{at} writes `{ast.unparse(node)}`, but a kernel gets an address and no tensor: "
+                f"`tl.{call}({pointer} + {place}{', ...' if call == 'store' else ''})`."
+            )
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
             raise NotAKernel(f"{at} assigns to `{ast.unparse(node)}`; a kernel can only assign to names.")
         if isinstance(node, ast.Attribute) and not _is_of_the_language(node, modules):
@@ -208,6 +215,13 @@ def _check(function: ast.FunctionDef, modules: dict[str, str], own: set[str]) ->
 
 def _arguments(node: ast.arguments) -> list[ast.arg]:
     return [*node.posonlyargs, *node.args, *node.kwonlyargs, *filter(None, (node.vararg, node.kwarg))]
+
+
+def _is_of_an_address(node: ast.Subscript) -> bool:
+    """Whether it is an address by its name, and is asked for a place; `at_ptr[:, None]` is a shape."""
+    named = isinstance(node.value, ast.Name) and node.value.id.endswith("_ptr")
+    shapes = (ast.Slice, ast.Tuple)
+    return named and not isinstance(node.slice, shapes) and ast.unparse(node.slice) != "None"
 
 
 def _is_of_the_language(node: ast.Attribute, modules: dict[str, str]) -> bool:

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -181,9 +182,12 @@ def _only_interpreted() -> None:
 
 
 def replace(
-    undo: ExitStack, owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+    undo: ExitStack,
+    owner: type | ModuleType,
+    name: str,
+    wrap: Callable[[Callable[..., Any]], Callable[..., Any]],
 ) -> None:
-    """Wrap the method `name` of a class until `undo` is left."""
+    """Wrap the method `name` of a class, or a function of a module, until `undo` is left."""
     original = getattr(owner, name)
     undo.callback(setattr, owner, name, original)
     setattr(owner, name, wrap(original))

@@ -181,9 +181,11 @@ def runs(rows: Places) -> Runs:
 def watching(memory: Memory) -> Iterator[list[Seen]]:
     """Let kernels run on watched memory; the list grows by what each program did.
 
-    What a mask leaves out and no `other=` fills becomes poison, as on a GPU it may be anything.
+    What a mask leaves out and no `other=` fills becomes poison, as on a GPU it may be anything. A block is
+    neither true nor false; the interpreter takes it for True, where a compiled kernel has an error.
     """
-    from triton.runtime.interpreter import InterpreterBuilder
+    from triton.language import tensor
+    from triton.runtime import interpreter
 
     seen: list[Seen] = []
 
@@ -232,7 +234,16 @@ def watching(memory: Memory) -> Iterator[list[Seen]]:
 
         return create_atomic
 
+    def truth(original: Callable[..., Any]) -> Callable[..., Any]:
+        def patch_lang(kernel: Any) -> Any:
+            patched = original(kernel)
+            tensor.__bool__ = _truth  # over the interpreter's own, at every launch and call
+            return patched
+
+        return patch_lang
+
     with ExitStack() as undo:
+        interpret.replace(undo, interpreter, "_patch_lang", truth)
         wraps = {
             "set_grid_idx": begin,
             "create_dot": dot,
@@ -242,8 +253,20 @@ def watching(memory: Memory) -> Iterator[list[Seen]]:
             "create_atomic_cas": refused,
         }
         for name, wrap in wraps.items():
-            interpret.replace(undo, InterpreterBuilder, name, wrap)
+            interpret.replace(undo, interpreter.InterpreterBuilder, name, wrap)
         yield seen
+
+
+def _truth(number: Any) -> bool:
+    """Whether a number of a kernel is not 0; of a block there is no answer, and only Triton itself asks."""
+    if number.handle.data.size == 1:
+        return bool(number.handle.data)
+    if not sys._getframe(1).f_globals.get("__name__", "").startswith("triton."):
+        raise ValueError(
+            "a block is many numbers, and neither true nor false: write `&` for `and`, which is also in "
+            "`0 <= x < n`, `|` for `or`, and `tl.where` for `if`"
+        )
+    return True
 
 
 def _poison(dtype: np.dtype) -> Any:

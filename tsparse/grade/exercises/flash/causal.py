@@ -79,6 +79,26 @@ def at_the_end(mistake: Mistake) -> str:
     return f"{n_q} queries and {n_kv} keys: here query 0 stands at key 0; you put it at key {n_kv - n_q}."
 
 
+def rounded_down(mistake: Mistake) -> str:
+    """The first row that stopped before a tile that it needs."""
+    assert mistake.launched is not None
+    assert mistake.blocks is not None
+    missing = (mistake.blocks.wanted & ~visited(mistake.launched, mistake.blocks)).nonzero()
+    row, tile = missing[0].tolist()
+    return f"Row {row} of blocks stops before key tile {tile}, of which it needs a part: round up, `tl.cdiv`."
+
+
+def absent_keys(mistake: Mistake) -> str:
+    """How many keys there are, and a query that is told of more."""
+    n_q, n_kv = mistake.case.args[0].shape[1], mistake.case.args[1].shape[1]
+    if n_q <= n_kv:
+        raise ValueError("here no query stands behind the last key")
+    return (
+        f"Only {n_kv} keys exist, and query {n_kv} gave weight to key {n_kv}: a key counts if it is not "
+        "after the query *and* below n_kv."
+    )
+
+
 BOUND = "tl.minimum(n_kv, (i + 1) * BLOCK_M)"
 RULE = "columns[None, :] <= rows[:, None]"
 
@@ -109,6 +129,10 @@ EXERCISE = Exercise(
         Wrong(
             "one tile too many", one_too_many, TEXT.but("(i + 1) * BLOCK_M", "(i + 1) * BLOCK_M + BLOCK_N")
         ),
+        Wrong(
+            "bound rounded down", rounded_down, TEXT.but(f"tl.cdiv({BOUND}, BLOCK_N)", f"{BOUND} // BLOCK_N")
+        ),
+        Wrong("absent keys seen", absent_keys, TEXT.but(" & (columns[None, :] < n_kv)", "")),
         Wrong(
             "own key hidden",
             "Query 0 sees nothing: a token may see itself, so the rule is `<=`.",

@@ -146,9 +146,9 @@ EXERCISE = Exercise(
     cases=cases,
     kernel=Kernel(TEXT, launch, blocks),
     hints=(
-        "Take `tiled` from lesson 12 and go through it line by line: the outer loop is the grid, so `i` is "
-        "`tl.program_id(0)`; the head is `z = tl.program_id(1)`; `load(x, rows)` becomes `tl.load` with a "
-        "mask; all else keeps its line.",
+        "Start from `one_head` of the lesson's section 1: its steps keep their lines. New are the head, `z = "
+        "tl.program_id(1)`, with a stride of its own in each address; your update in place of the call; and "
+        "a second store, for lse.",
         "A tile of q lies at `q_ptr + z * stride_qz + rows[:, None] * stride_qn + d`, where `d = "
         "tl.arange(0, HEAD_DIM)[None, :]`; mask it with `rows[:, None] < n_q` and fill with `other=0.0`. "
         "Keys and values likewise, with `columns` and their own strides.",

@@ -130,6 +130,22 @@ EXERCISE = Exercise(
             raises=True,
         ),
         Wrong(
+            "one maximum for the tile",
+            "One maximum for each query: `tl.max(s, 1)`. Yours is the largest score of the whole tile.",
+            TEXT.but("tl.max(s, 1)", "tl.max(s)"),
+        ),
+        Wrong(
+            "alpha of each channel",
+            "alpha has a number for each query: `alpha[:, None]` multiplies rows of acc, yours its columns.",
+            TEXT.but("alpha[:, None]", "alpha[None, :]"),
+        ),
+        Wrong(
+            "nothing returned",
+            "Your function returns nothing: end it with `return` and the three, in the order m_i, l_i, acc.",
+            TEXT.but("    return m_new, l_i, acc\n", ""),
+            raises=True,
+        ),
+        Wrong(
             "l replaced",
             "l holds the sum over all earlier tiles: add to it.",
             TEXT.but("l_i * alpha + tl.sum", "tl.sum"),

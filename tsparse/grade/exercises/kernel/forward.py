@@ -114,6 +114,16 @@ def counter(mistake: Mistake) -> str:
     raise ValueError("here the two are one")
 
 
+def place_for_block(mistake: Mistake) -> str:
+    """A place in col that holds another number."""
+    _, col = numbers(mistake)
+    place = next(place for place, block in enumerate(col) if block != place)
+    return (
+        f"col[{place}] is block {col[place]}, and you took block {place}: `place` says where to look in col, "
+        "not what stands there."
+    )
+
+
 def last_left_out(mistake: Mistake) -> str:
     """A row and the block that it lost."""
     crow, col = numbers(mistake)
@@ -224,6 +234,7 @@ EXERCISE = Exercise(
             TEXT.but("        acc = acc * alpha[:, None]\n", ""),
         ),
         Wrong("counter for the block", counter, TEXT.but(BLOCK, "j = place - tl.load(crow_ptr + i)")),
+        Wrong("place for the block", place_for_block, TEXT.but(BLOCK, "j = place")),
         Wrong("last block left out", last_left_out, TEXT.but("crow_ptr + i + 1))", "crow_ptr + i + 1) - 1)")),
         Wrong(
             "next row's first block too", next_row, TEXT.but("crow_ptr + i + 1))", "crow_ptr + i + 1) + 1)")

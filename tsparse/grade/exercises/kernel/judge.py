@@ -68,6 +68,21 @@ def from_below(wanted: Tensor) -> Tensor:
     return wanted.flip(0)
 
 
+def cut_elsewhere(wanted: Tensor) -> Tensor:
+    """The same blocks in the same order, but the last of one row is taken by the row below.
+
+    Where no row can do that without a change of the order, all stay where they are.
+    """
+    crow, col = csr(wanted)
+    for row, (start, end) in enumerate(rows(crow)[:-1], 1):
+        below = int(crow[row + 1])
+        if start < end and (end == below or col[end - 1] < col[end]):
+            moved = wanted.clone()
+            moved[row - 1, col[end - 1]], moved[row, col[end - 1]] = False, True
+            return moved
+    return wanted
+
+
 def of_entries(row: Tensor, col: Tensor) -> Tensor:
     """A row of a table that visits these blocks."""
     return torch.zeros_like(row).index_fill(0, col.long(), True)
@@ -78,7 +93,16 @@ def rows(crow: Tensor) -> list[tuple[int, int]]:
     return list(zip(crow.tolist()[:-1], crow.tolist()[1:], strict=True))
 
 
-FAULTS = (every_tile, next_rows_first, counted, last_left_out, from_the_start, turned, from_below)
+FAULTS = (
+    every_tile,
+    next_rows_first,
+    counted,
+    last_left_out,
+    from_the_start,
+    turned,
+    from_below,
+    cut_elsewhere,
+)
 
 
 def cases(rng: Generator) -> list[Case]:
@@ -103,8 +127,10 @@ def cases(rng: Generator) -> list[Case]:
         case("4 x 4 blocks, one of the four was given columns", 4, 4, (5, 2, 3)),
         case("5 x 5 blocks, one begins at 0", 5, 5, (4, 5, 3)),
         case("6 x 4 blocks, one begins with the last row", 6, 4, (6, 2, 3)),
+        case("5 x 4 blocks, a row of one begins elsewhere", 5, 4, (7, 0, 3)),
         case("a row that lists nothing", 4, 5, (1, 4, 0), empty=True, edge=True),
         case("5 x 5 blocks and an empty row", 5, 5, (1, 6, 5), empty=True, edge=True),
+        case("6 x 5 blocks and an empty row", 6, 5, (7, 1, 6), empty=True, edge=True),
     ]
 
 
@@ -167,6 +193,11 @@ EXERCISE = Exercise(
             "rows from below",
             said("gives the first row the list of the last one: right blocks, but for other queries."),
             choice(from_below),
+        ),
+        Wrong(
+            "cut elsewhere",
+            said("has the blocks of col in their order, but a row begins at another place than crow says."),
+            choice(cut_elsewhere),
         ),
     ),
 )

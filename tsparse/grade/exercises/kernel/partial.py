@@ -266,6 +266,23 @@ EXERCISE = Exercise(
             "The second loop reads the full list again; the partial blocks stand in crow and col.",
             TEXT.but(WHICH, "full_crow_ptr, full_col_ptr"),
         ),
+        Wrong(
+            "gap turned round",
+            "A gap is query minus key; yours is key minus query, and queries see what comes after them.",
+            TEXT.but(GAP, "gap = columns[None, :] - rows[:, None]"),
+        ),
+        Wrong(
+            "stale maximum",
+            "Where nothing was seen you keep as maximum the 0 that is only to be subtracted: m_i stays "
+            "`-inf` there, or lse is 0 for a query that sees nothing, and scores far below 0 vanish.",
+            TEXT.but("            m_i = m_new", "            m_i = reach"),
+        ),
+        Wrong(
+            "finite in place of -inf",
+            "A query that sees nothing got the average of hidden values: exp(-1e30 - -1e30) is 1. Hide "
+            "scores with `-inf`.",
+            TEXT.but('s = tl.where(seen, s, float("-inf"))', "s = tl.where(seen, s, -1e30)"),
+        ),
         Wrong("w+1 keys", one_key_more, TEXT.but("gap < WINDOW", "gap <= WINDOW")),
         Wrong("end of keys not masked", end_not_masked, TEXT.but(SEEN, "(gap >= 0) & (gap < WINDOW)")),
         Wrong(
