@@ -200,6 +200,29 @@ def test_zip_that_lists_too_many_files_is_refused_before_they_are_listed(folder,
     assert "lists too many files" in found(folder)["eve"]
 
 
+def test_large_zip_that_calls_its_list_short_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_LISTING", 10_000)
+    honest = zipped({f"{number}.ipynb": "" for number in range(500)})
+    end = honest.rindex(b"PK\x05\x06")
+    size, start = struct.unpack_from("<II", honest, end + 12)
+    large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 500, 500, size, start)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    lying = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 100, 0xFFFFFFFF, 0)
+    (folder / "eve.zip").write_bytes(honest[:end] + large + locator + lying)
+    assert found(folder) == {"eve": found(folder)["eve"]}
+    assert "lists too many files" in found(folder)["eve"]
+
+
+def test_of_many_zips_in_one_some_are_opened(folder, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_ZIPS", 3)
+    (folder / "ann").mkdir()
+    many = {f"{number}.zip": zipped({"02_masks.ipynb": "{}"}) for number in range(50)}
+    (folder / "eve.zip").write_bytes(zipped(many))
+    handed = handed_in([folder])
+    assert len(handed) == 4
+    assert "lists too many files" in handed[3].fault
+
+
 def test_locked_broken_and_linking_zips_are_refused(folder):
     link = zipfile.ZipInfo("02_masks.ipynb")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

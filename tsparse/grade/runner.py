@@ -145,8 +145,8 @@ class Sitting:
             )
             verdict = judge(exercise, partial(_stopped, reason), self.seed)
             return Graded(exercise.title, replace(verdict, failing=None), time.monotonic() - started)
-        verdict = None
-        while verdict is None:  # once more where a cell that this one needs has ended the process
+        run: Run | None = None
+        while run is None:  # once more where a cell that this one needs has ended the process
             with self.workers.worker() as worker:
                 run = self._run(cells[0], exercise, worker)
                 if run is None and time.monotonic() - started > self.workers.limits.exercise_seconds:
