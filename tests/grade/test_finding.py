@@ -147,8 +147,10 @@ def test_links_and_pipes_are_not_followed(folder, tmp_path):
     (folder / "bo" / "02_masks.ipynb").symlink_to(tmp_path / "secret.ipynb")
     (folder / "cy" / "link").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(folder / "di" / "02_masks.ipynb")
+    (folder / "el").symlink_to(tmp_path / "elsewhere")
     handed = {one.student: one for one in handed_in([folder])}
     assert handed["bo"].fault == "02_masks.ipynb is a link, and links are not followed"
+    assert handed["el"].fault == "el is a link, and links are not followed"
     assert "no notebook" in handed["cy"].fault
     with pytest.raises(HandedInError, match="no plain file"):
         read(handed["di"].way)
