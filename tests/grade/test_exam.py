@@ -292,7 +292,7 @@ def test_roster_may_be_a_table_from_a_spreadsheet(tmp_path):
     (tmp_path / "r.csv").write_text("\ufeffnumber;student\n1;Berg, Åsa\n2;Bo\n", encoding="utf-8")
     assert command.read_roster(tmp_path / "r.csv") == ["Berg, Åsa", "Bo"]
     (tmp_path / "r.csv").write_bytes("student\nÅsa\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="r.csv is no text in UTF-8"):
+    with pytest.raises(ValueError, match=r"r\.csv is no text in UTF-8"):
         command.read_roster(tmp_path / "r.csv")
 
 
