@@ -376,27 +376,6 @@ def test_command_answers_by_its_exit_status(tmp_path, capsys, asked):
     assert "goes on" in capsys.readouterr().out
 
 
-def test_table_opens_in_a_spreadsheet_of_any_country():
-    text = formats.as_csv([Result("zoë;=1+1", "02_masks.ipynb", 1, "why")])
-    assert text.startswith("\ufeff")
-    assert '\n"zoë;=1+1","02_masks.ipynb","NOT RUN"' in text
-
-
-def test_two_runs_do_not_write_one_folder(tmp_path):
-    first = keeping.OutFolder(tmp_path / "out", [])
-    with pytest.raises(OSError, match="another run is writing"):
-        keeping.OutFolder(tmp_path / "out", [])
-    del first
-    keeping.OutFolder(tmp_path / "out", [])
-
-
-def test_seed_that_cannot_be_drawn_from_is_refused(tmp_path, capsys):
-    for seed in ("-1", str(1 << 63), "x"):
-        with pytest.raises(SystemExit):
-            main(["grade", str(tmp_path), "--seed", seed])
-    assert "whole number from 0" in capsys.readouterr().err
-
-
 def test_name_that_a_table_takes_for_a_formula_or_a_path_is_harmless(asked, tmp_path):
     names = ('=HYPERLINK("x")', "<script>", "..", "zoë", "Zoë")
     handed = [Handed(name, "02_masks.ipynb", (), "nothing to grade") for name in names]
