@@ -409,6 +409,7 @@ def test_without_a_seed_the_cases_are_fresh():
         (1, True, False),
         (1.0, 1, False),
         (1, 1.0, True),
+        (10**400, 1.0, False),
         (float("nan"), float("nan"), True),
         ({"a": 1}, {"a": 1}, True),
         ({"a": 1}, {"a": 1, "b": 2}, False),

@@ -162,7 +162,7 @@ def test_page_of_a_student_shows_the_picture_of_the_mistake(graded):
 
 
 def test_table_holds_the_points_of_each_exercise(graded):
-    with (graded.out / "class.csv").open(newline="") as file:
+    with (graded.out / "class.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
     assert rows.keys() == graded.results.keys()
     assert rows["cy"]["masks.causal"] == "0"

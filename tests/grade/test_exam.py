@@ -195,7 +195,7 @@ def test_pages_do_not_hold_the_answers_or_the_seed_and_the_key_does(folder):
     keys = as_written(draw("s", "Ada", 1)[0].answer)
     assert keys not in page
     assert keys in (folder / "exam" / "key.html").read_text(encoding="utf-8")
-    rows = list(csv.DictReader((folder / "exam" / "key.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((folder / "exam" / "key.csv").open(encoding="utf-8-sig")))
     assert (len(rows), rows[0]["answer"]) == (18, keys)
 
 
@@ -224,7 +224,7 @@ def test_marks_go_to_csv_or_json(folder):
     fill(folder, "Ada")
     for name in ("marks.csv", "marks.json"):
         exam(folder, "--grade", folder / "exam" / "answers", "--out", folder / name)
-    assert marks((folder / "marks.csv").read_text(encoding="utf-8"))["Ada"]["points"] == "6"
+    assert marks((folder / "marks.csv").read_text(encoding="utf-8-sig"))["Ada"]["points"] == "6"
     assert json.loads((folder / "marks.json").read_text(encoding="utf-8"))[0]["questions"] == [1] * 6
 
 
@@ -289,6 +289,11 @@ def test_roster_that_cannot_be_used_is_one_line(tmp_path, capsys, name, text, wr
 def test_roster_may_be_a_table_from_a_spreadsheet(tmp_path):
     (tmp_path / "r.csv").write_text('\ufeffstudent,mail\n"Berg, Åsa",a@x\nBo,b@x\n', encoding="utf-8")
     assert command.read_roster(tmp_path / "r.csv") == ["Berg, Åsa", "Bo"]
+    (tmp_path / "r.csv").write_text("\ufeffnumber;student\n1;Berg, Åsa\n2;Bo\n", encoding="utf-8")
+    assert command.read_roster(tmp_path / "r.csv") == ["Berg, Åsa", "Bo"]
+    (tmp_path / "r.csv").write_bytes("student\nÅsa\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"r\.csv is no text in UTF-8"):
+        command.read_roster(tmp_path / "r.csv")
 
 
 def test_students_whose_names_look_alike_as_files_get_two_files():

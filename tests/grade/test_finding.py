@@ -147,8 +147,10 @@ def test_links_and_pipes_are_not_followed(folder, tmp_path):
     (folder / "bo" / "02_masks.ipynb").symlink_to(tmp_path / "secret.ipynb")
     (folder / "cy" / "link").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(folder / "di" / "02_masks.ipynb")
+    (folder / "el").symlink_to(tmp_path / "elsewhere")
     handed = {one.student: one for one in handed_in([folder])}
     assert handed["bo"].fault == "02_masks.ipynb is a link, and links are not followed"
+    assert handed["el"].fault == "el is a link, and links are not followed"
     assert "no notebook" in handed["cy"].fault
     with pytest.raises(HandedInError, match="no plain file"):
         read(handed["di"].way)
@@ -198,6 +200,29 @@ def test_zip_that_lists_too_many_files_is_refused_before_they_are_listed(folder,
     monkeypatch.setattr(archives, "LARGEST_LISTING", 10_000)
     (folder / "eve.zip").write_bytes(zipped({f"{number}.ipynb": "" for number in range(500)}))
     assert "lists too many files" in found(folder)["eve"]
+
+
+def test_large_zip_that_calls_its_list_short_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_LISTING", 10_000)
+    honest = zipped({f"{number}.ipynb": "" for number in range(500)})
+    end = honest.rindex(b"PK\x05\x06")
+    size, start = struct.unpack_from("<II", honest, end + 12)
+    large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 500, 500, size, start)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    lying = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 100, 0xFFFFFFFF, 0)
+    (folder / "eve.zip").write_bytes(honest[:end] + large + locator + lying)
+    assert found(folder) == {"eve": found(folder)["eve"]}
+    assert "lists too many files" in found(folder)["eve"]
+
+
+def test_of_many_zips_in_one_some_are_opened(folder, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_ZIPS", 3)
+    (folder / "ann").mkdir()
+    many = {f"{number}.zip": zipped({"02_masks.ipynb": "{}"}) for number in range(50)}
+    (folder / "eve.zip").write_bytes(zipped(many))
+    handed = handed_in([folder])
+    assert len(handed) == 4
+    assert "lists too many files" in handed[3].fault
 
 
 def test_locked_broken_and_linking_zips_are_refused(folder):

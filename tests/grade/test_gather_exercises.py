@@ -86,3 +86,9 @@ def test_worked_cases_of_the_sheet_are_what_the_references_give() -> None:
     one = torch.tensor(math.log(2)).double(), torch.tensor(4.0).double()
     got = backward_row(column(0)[0], column(1, 3), column(1, 3), column(2)[0], *one)
     assert torch.cat([x.flatten() for x in got]).tolist() == pytest.approx([2.0, 0.0, 0.0, 1.0, 1.0])
+
+
+def test_rule_is_not_asked_about_more_pairs_than_the_grader_has_memory_for():
+    many = torch.arange(1 << 13)
+    with pytest.raises(ValueError, match="67,108,864 pairs at once; ask for a block"):
+        lists.Visible(lists.causal)(many[:, None], many)

@@ -59,3 +59,11 @@ def test_shares_of_the_probe_are_the_same_in_float32():
         for case in exercise("reading.probe").cases(torch.Generator().manual_seed(seed)):
             want = selectivity(*case.args)
             assert torch.tensor(want, dtype=torch.float32).double().item() == want
+
+
+def test_classifier_is_not_asked_for_more_than_the_grader_can_solve():
+    fit, y = LeastSquares(2), torch.zeros(3, dtype=torch.long)
+    with pytest.raises(ValueError, match="vectors of at most 1000 numbers, got 30,000"):
+        fit(torch.zeros(1).expand(3, 30_000), y)
+    with pytest.raises(ValueError, match="at most 4,194,304 numbers at once"):
+        fit(torch.zeros(3, 4), y)(torch.zeros(1).expand(1 << 24, 4))

@@ -15,7 +15,7 @@ from tsparse.grade.report import as_html, as_json, as_text
 from tsparse.grade.runner import grade_sheet
 from tsparse.grade.running import run_here
 from tsparse.grade.submission import SheetError
-from tsparse.grade.worker import Workers
+from tsparse.grade.worker import Limits, Workers
 
 
 def test_honest_sheet_passes(grade):
@@ -91,6 +91,24 @@ def test_answer_that_can_do_without_a_deadly_cell_keeps_its_points(grade):
     documents = "import os\nos._exit(0)\nhelper = 1\n"
     report = grade(FEW | {"masks.causal": causal, "masks.documents": documents})
     assert passed(report) == ["masks.causal", "masks.sliding_window"]
+
+
+def test_many_deadly_cells_cost_the_time_of_one_exercise(tmp_path):
+    needed = {f"x.x{place}": f"import os\nx{place} = 1\nos._exit(0)" for place in range(200)}
+    causal = RIGHT["masks.causal"] + "\n".join(f"x{place}" for place in range(200))
+    sheet = write(tmp_path / "02_masks.ipynb", FEW | {"masks.causal": causal} | needed)
+    with Workers(Limits(seconds=1.0, exercise_seconds=2.0, memory=1 << 28)) as workers:
+        report = grade_sheet(sheet, seed=0, workers=workers)
+    one = verdict(report, "masks.causal")
+    assert (one.status, one.earned) == ("FAIL", 0)
+    assert one.message.startswith("The cells whose names it uses end the process, one by one.")
+    assert passed(report) == ["masks.sliding_window", "masks.documents"]
+
+
+def test_byte_order_mark_is_no_part_of_the_notebook(tmp_path, workers):
+    sheet = write(tmp_path / "02_masks.ipynb", FEW)
+    sheet.write_bytes(b"\xef\xbb\xbf" + sheet.read_bytes())
+    assert passed(grade_sheet(sheet, workers=workers)) == list(FEW)
 
 
 def test_helper_outside_of_the_answer_cells_is_named(grade):

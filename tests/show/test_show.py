@@ -143,6 +143,13 @@ def test_rounding_and_matching_nan_are_no_difference() -> None:
     assert "They are equal" in show.comparison(expected + 1e-7, expected, "Same").alt
 
 
+def test_of_different_shapes_the_beginnings_are_drawn(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr(compare, "draw", lambda axes, table, limits: drawn.append(table.shape))
+    assert "yours [300, 2000], expected [4, 4]" in show.comparison(torch.ones(300, 2000), causal(4), "").alt
+    assert drawn == [(compare.LARGEST_DRAWN, compare.LARGEST_DRAWN), (4, 4)]
+
+
 def test_comparison_of_different_shapes_says_both() -> None:
     alt = show.comparison(causal(3), causal(4), "Shape").alt
     assert "yours [3, 3], expected [4, 4]" in alt

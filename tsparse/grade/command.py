@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH", help="a sheet (.ipynb), a folder, a zip, or a pattern"
     )
-    parser.add_argument("--seed", type=int, help="draw the same inputs again (default: fresh ones)")
+    parser.add_argument("--seed", type=_seed, help="draw the same inputs again (default: fresh ones)")
     parser.add_argument("--master", type=Path, help="the solved notebook of the sheets, if it is not found")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="of one sheet: write the report for programs"
@@ -114,6 +114,13 @@ def _status(results: Sequence[Result]) -> int:
     if len(results) == 1:
         return 0 if results[0].status == "PASS" else 1
     return 1 if any(one.fault for one in results) else 0
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if number not in range(1 << 63):
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to {(1 << 63) - 1}")
+    return number
 
 
 def _positive(text: str) -> int:

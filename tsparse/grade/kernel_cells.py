@@ -9,7 +9,8 @@ them is true.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 MODULES = {"triton": "triton", "triton.language": "tl", "math": "math"}
 """Modules that a kernel may name, and what this file calls them."""
@@ -72,24 +73,18 @@ BUILTINS = frozenset(
     }
 )
 
-REFUSED = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.Global,
-    ast.Nonlocal,
-    ast.With,
-    ast.Try,
-    ast.TryStar,
-    ast.ClassDef,
-    ast.Lambda,
-    ast.AsyncFunctionDef,
-    ast.Delete,
-    ast.Raise,
-    ast.Yield,
-    ast.YieldFrom,
-    ast.Await,
-    ast.NamedExpr,
+LANGUAGE = (
+    *(ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Pass, ast.Assert, ast.Expr),
+    *(ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Break, ast.Continue),
+    *(ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.keyword, ast.Starred),
+    *(ast.Name, ast.Constant, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List),
+    *(ast.ListComp, ast.GeneratorExp, ast.comprehension, ast.JoinedStr, ast.FormattedValue),
+    *(ast.boolop, ast.operator, ast.unaryop, ast.cmpop, ast.expr_context),
 )
+"""All that a kernel may be made of; not `match` for example, whose patterns read attributes."""
+
+LINE_END = re.compile(r"\r\n?|\n")
+"""Where Python ends a line; `str.splitlines` and `linecache` end them at other characters too."""
 
 
 class NotAKernel(ValueError):
@@ -102,9 +97,32 @@ def kernels_of(source: str, known: frozenset[str] = frozenset()) -> str:
     `known` are the kernels and constants of other cells.
 
     Raises:
-        NotAKernel: A kernel holds what only Python can do.
+        NotAKernel: A kernel holds what only Python can do, or shares a line with what is left out.
         SyntaxError: It is not Python at all.
     """
+    kept, modules, own = _kept(source, known)
+    modules = {"tl": "tl", "triton": "triton", "math": "math"} | modules
+    own -= set(modules)
+    for node in kept:
+        if isinstance(node, ast.FunctionDef):
+            _check(node, modules, own)
+    lines = LINE_END.split(source)
+    stays = {line for node in kept for line in range(_first(node), (node.end_lineno or node.lineno) + 1)}
+    text = "\n".join(text if number in stays else "" for number, text in enumerate(lines, 1)) + "\n"
+    _check_text(text, kept)
+    return text
+
+
+def names_of(source: str) -> frozenset[str]:
+    """The kernels and constants of a cell."""
+    try:
+        return frozenset(_kept(source, frozenset())[2])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()
+
+
+def _kept(source: str, known: frozenset[str]) -> tuple[list[ast.stmt], dict[str, str], set[str]]:
+    """The statements that stay, the modules that they import, and the names of kernels and constants."""
     kept: list[ast.stmt] = []
     modules: dict[str, str] = {}
     own = set(known)
@@ -117,28 +135,22 @@ def kernels_of(source: str, known: frozenset[str] = frozenset()) -> str:
         elif isinstance(node, ast.FunctionDef) and _is_jit(node):
             own.add(node.name)
             kept.append(node)
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node):
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node, own):
             own |= _named(node)
             kept.append(node)
-    modules = {"tl": "tl", "triton": "triton", "math": "math"} | modules
-    own -= set(modules)
-    for node in kept:
-        if isinstance(node, ast.FunctionDef):
-            _check(node, modules, own)
-    lines = source.splitlines()
-    stays = {line for node in kept for line in range(_first(node), (node.end_lineno or node.lineno) + 1)}
-    return "\n".join(text if number in stays else "" for number, text in enumerate(lines, 1)) + "\n"
+    return kept, modules, own
 
 
-def names_of(source: str) -> frozenset[str]:
-    """The kernels and constants of a cell."""
+def _check_text(text: str, kept: Sequence[ast.stmt]) -> None:
+    """Raise `NotAKernel` where a text holds, or shows Triton, more than the statements that were checked."""
+    if text.splitlines() != text.split("\n")[:-1]:
+        raise NotAKernel("Your cell holds a character that ends a line elsewhere: type its lines anew.")
     try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError):
-        return frozenset()
-    kernels = {node.name for node in body if isinstance(node, ast.FunctionDef) and _is_jit(node)}
-    constants = (node for node in body if isinstance(node, ast.Assign | ast.AnnAssign) and _is_constant(node))
-    return frozenset(kernels.union(*map(_named, constants)))
+        same = ast.dump(ast.parse(text)) == ast.dump(ast.Module(list(kept), []))
+    except SyntaxError:
+        same = False
+    if not same:
+        raise NotAKernel("Begin each import, constant and kernel of your cell on a line of its own.")
 
 
 def _modules(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
@@ -152,18 +164,36 @@ def _modules(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
 
 def _is_jit(node: ast.FunctionDef) -> bool:
     """Whether `@triton.jit` is what makes this function a kernel."""
-    return any(ast.unparse(one) == "triton.jit" for one in node.decorator_list)
+    return any(_dotted(one) == "triton.jit" for one in node.decorator_list)
 
 
-def _is_constant(node: ast.Assign | ast.AnnAssign) -> bool:
-    """Whether a statement gives names to numbers: `BLOCK = 16`, `LOG2E: tl.constexpr = 1.4427`."""
+def _dotted(node: ast.expr) -> str:
+    """`triton.jit`, where an expression is one name or two; nothing where it is more."""
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Attribute(ast.Name(module), name):
+            return f"{module}.{name}"
+    return ""
+
+
+def _is_constant(node: ast.Assign | ast.AnnAssign, own: set[str]) -> bool:
+    """Whether a statement gives names to numbers: `BLOCK = 16`, `LOG2E: tl.constexpr = 1.4427`.
+
+    What it names itself must be among the cell's `own` names.
+    """
     plain = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Name, ast.Load)
     value = node.value
     if not all(isinstance(target, ast.Name) for target in _targets(node)):
         return False
-    if isinstance(value, ast.Call) and ast.unparse(value.func) == "tl.constexpr" and len(value.args) == 1:
+    if isinstance(node, ast.AnnAssign) and _dotted(node.annotation) not in ("tl.constexpr", *BUILTINS):
+        return False
+    if isinstance(value, ast.Call) and _dotted(value.func) == "tl.constexpr" and len(value.args) == 1:
         value = value.args[0]
-    return value is not None and all(isinstance(part, plain) for part in ast.walk(value))
+    return value is not None and all(
+        isinstance(part, plain) and (not isinstance(part, ast.Name) or part.id in own)
+        for part in ast.walk(value)
+    )
 
 
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
@@ -190,7 +220,7 @@ def _check(function: ast.FunctionDef, modules: dict[str, str], own: set[str]) ->
     roots = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     for node in nodes:
         at = f"Line {getattr(node, 'lineno', function.lineno)} of your cell"
-        if isinstance(node, REFUSED) or (isinstance(node, ast.FunctionDef) and node is not function):
+        if not isinstance(node, LANGUAGE) or (isinstance(node, ast.FunctionDef) and node is not function):
             word = ast.unparse(node).split("\n")[0][:60]
             raise NotAKernel(f"{at} (`{word}`) is nothing that a kernel can do on a GPU; take it out.")
         if isinstance(node, ast.Subscript) and _is_of_an_address(node):

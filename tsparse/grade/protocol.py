@@ -34,6 +34,8 @@ LARGEST_REPLY = 1 << 26
 """What the grader reads from an answer is bounded closer than what it sends: it may read several at once."""
 MOST_ARRAYS = 1024
 DEEPEST = 16
+MOST_AXES = 16
+LONGEST_NAME = 100
 LENGTHS = struct.Struct("!II")
 
 DTYPES = {
@@ -156,7 +158,7 @@ def pack(
     if callables is not None and callable(value):
         callables.append(value)
         return {"callable": len(callables) - 1}
-    return {"foreign": type(value).__name__}
+    return {"foreign": type(value).__name__[:LONGEST_NAME]}
 
 
 def unpack(
@@ -186,7 +188,7 @@ def unpack(
             return Once(functools.partial(iter, call(number), None))
         case {"then": "broadcast" | "vmap" as how, "args": args} if call is not None:
             return Then(unpack(args, arrays, None, depth + 1), how)
-        case {"foreign": str(name)} if name.isidentifier():
+        case {"foreign": str(name)} if name.isidentifier() and len(name) <= LONGEST_NAME:
             return type(name, (), {})()
     raise Violation("it holds something that may not cross")
 
@@ -210,11 +212,11 @@ def _pack_tensor(value: torch.Tensor, arrays: list[np.ndarray]) -> dict[str, Any
 def _unpack_tensor(flat: np.ndarray, name: str, shape: list[int], stride: list[int]) -> torch.Tensor:
     dtype = DTYPES[name]
     fits = (
-        len(shape) == len(stride)
+        len(shape) == len(stride) <= MOST_AXES
         and all(type(n) is int and n >= 0 for n in (*shape, *stride))
         and flat.dtype == np.dtype("int16" if name == "bfloat16" else name)
         and flat.shape == (_span(shape, stride),)
-        and math.prod(shape) * dtype.itemsize <= LARGEST_BODY
+        and math.prod(max(size, 1) for size in shape) * dtype.itemsize <= LARGEST_BODY
     )
     if not fits:
         raise Violation("a tensor's shape, strides and dtype do not fit its bytes")

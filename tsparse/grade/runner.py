@@ -25,7 +25,7 @@ from tsparse.grade.exercises import all_exercises, lesson_of
 from tsparse.grade.kernel_cells import NotAKernel, kernels_of, names_of
 from tsparse.grade.report import Graded, SheetReport
 from tsparse.grade.running import Outcome, Run
-from tsparse.grade.submission import Cell, SheetError, Submission, read_submission
+from tsparse.grade.submission import LONGEST_CELL, Cell, SheetError, Submission, read_submission
 from tsparse.grade.worker import Worker, Workers
 
 PREAMBLE = Cell(
@@ -145,13 +145,15 @@ class Sitting:
             )
             verdict = judge(exercise, partial(_stopped, reason), self.seed)
             return Graded(exercise.title, replace(verdict, failing=None), time.monotonic() - started)
-        with self.workers.worker() as worker:
-            run = self._run(cells[0], exercise, worker)
-            if run is not None:
-                verdict = judge(exercise, run, self.seed)
-                self.facts.update(worker.facts)
-        if run is None:  # a cell that this one needs has ended the process: once more without that cell
-            return self.grade(exercise)
+        run: Run | None = None
+        while run is None:  # once more where a cell that this one needs has ended the process
+            with self.workers.worker() as worker:
+                run = self._run(cells[0], exercise, worker)
+                if run is None and time.monotonic() - started > self.workers.limits.exercise_seconds:
+                    run = partial(_stopped, "The cells whose names it uses end the process, one by one.")
+                if run is not None:
+                    verdict = judge(exercise, run, self.seed)
+                    self.facts.update(worker.facts)
         if cells[0] in self.unfinished:  # then no case has anything to do with it
             verdict = replace(verdict, failing=None)
         if verdict.status != "PASS":
@@ -160,6 +162,10 @@ class Sitting:
 
     def _run(self, cell: Cell, exercise: Exercise, worker: Worker) -> Run | None:
         """Run the cells and return what calls the answer; None if a cell that is needed ended the process."""
+        if len(cell.source) > LONGEST_CELL:
+            return partial(
+                _stopped, f"The cell is {len(cell.source):,} characters long; {LONGEST_CELL:,} are read."
+            )
         for one in self.setup:
             outcome = worker.run_cell(one.id, one.source, setup=True)
             if outcome.status != "returned":
@@ -200,10 +206,13 @@ class Sitting:
         given = (*self.setup, *(one for one in self.sheet.needed(cell, self.given)))
         try:
             return kernels_of(cell.source, frozenset().union(*(names_of(one.source) for one in given)))
-        except (SyntaxError, ValueError, RecursionError) as error:
-            if isinstance(error, NotAKernel):
-                raise
-            return cell.source  # which will not run either, and says why
+        except SyntaxError as error:
+            raise NotAKernel(f"Line {error.lineno} of the cell raised SyntaxError: {error.msg}.") from None
+        except NotAKernel:
+            raise
+        except (ValueError, RecursionError, MemoryError) as error:
+            reason = str(error) or "it is nested too deeply"
+            raise NotAKernel(f"Python cannot read the cell: {reason}.") from None
 
     def _remarks(self, cell: Cell) -> Iterator[str]:
         """What a learner whose notebook works should know about this cell alone."""

@@ -30,7 +30,10 @@ SYSTEM = (
     *("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),  # PyTorch reads them
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-COURSE = tuple(str(Path(__file__).parents[2] / name) for name in ("tsparse", "solutions", ".git"))
+COURSE = tuple(
+    str(Path(__file__).parents[2] / name) for name in ("tsparse", "solutions", "notebooks", "tests", ".git")
+)
+"""What a course that lies below one of `SYSTEM` keeps answers in: empty folders to an answer."""
 
 _NEW_MOUNTS, _NEW_NAMES, _NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 _NEW_USERS, _NEW_PROCESSES, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000

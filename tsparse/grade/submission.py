@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_FILE = 32 << 20
+LONGEST_CELL = 1 << 18
+"""Characters; Python takes some hundred bytes of the grader's memory to read one."""
+MOST_CELLS = 1000
 _ANSWER = re.compile(r"answer-([a-z0-9_]+)-([a-z0-9_]+)")
 
 
@@ -41,10 +44,15 @@ class Cell:
 
     @cached_property
     def names(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The names that the cell defines for others, and those that it uses and does not define."""
+        """The names that the cell defines for others, and those that it uses and does not define.
+
+        A cell that is longer than `LONGEST_CELL`, or cannot be read, has none.
+        """
+        if len(self.source) > LONGEST_CELL:
+            return frozenset(), frozenset()
         try:
             table = symtable.symtable(self.source, self.id, "exec")
-        except (SyntaxError, ValueError, RecursionError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return frozenset(), frozenset()
         defined: set[str] = set()
         used: set[str] = set()
@@ -76,6 +84,15 @@ class Submission:
                 found[cell.exercise] = (*found.get(cell.exercise, ()), cell)
         return found
 
+    @cached_property
+    def definers(self) -> dict[str, list[Cell]]:
+        """The answer cells that define a name."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            for name in cell.names[0] if cell.exercise else ():
+                found.setdefault(name, []).append(cell)
+        return found
+
     @property
     def setup(self) -> tuple[Cell, ...]:
         """The setup cells."""
@@ -86,12 +103,14 @@ class Submission:
 
         Names that are `given` (by setup cells) make no cell needed.
         """
-        wanted = [cell]
-        for one in wanted:  # grows while it is walked
-            for other in self.cells:
-                if other.exercise and other not in wanted and (other.names[0] - given) & one.names[1]:
-                    wanted.append(other)
-        return tuple(other for other in self.cells if other in wanted[1:])
+        wanted = {cell}
+        waiting = [cell]
+        while waiting:
+            for name in waiting.pop().names[1] - given:
+                found = [other for other in self.definers.get(name, ()) if other not in wanted]
+                wanted.update(found)
+                waiting += found
+        return tuple(other for other in self.cells if other in wanted and other != cell)
 
 
 def read_submission(path: Path) -> Submission:
@@ -106,7 +125,7 @@ def read_submission(path: Path) -> Submission:
             f"{path.name} is larger than {LARGEST_FILE >> 20} MiB; clear its outputs and save it again"
         )
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise SheetError(f"{path.name} is not a notebook: {error}") from None
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
@@ -115,6 +134,8 @@ def read_submission(path: Path) -> Submission:
             f"{path.name} is not a notebook of format 4; open it in JupyterLab and save it again"
         )
     code = tuple(filter(None, map(_code_cell, cells)))
+    if len(code) > MOST_CELLS:
+        raise SheetError(f"{path.name} has {len(code):,} code cells; {MOST_CELLS:,} are read at most")
     submission = Submission(path.name, code)
     if not submission.answers:
         raise SheetError(

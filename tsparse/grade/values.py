@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -137,6 +138,8 @@ def _plain_kind(got: Any, want: Any) -> Kind | None:
     if isinstance(want, float):
         if isinstance(got, bool) or not isinstance(got, numbers.Real):
             return "type"
+        if isinstance(got, int) and abs(got) > sys.float_info.max:
+            return "values"
         close = math.isclose(got, want, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(got) and math.isnan(want))
         return None if close else "values"
     if not isinstance(got, type(want)):

@@ -299,7 +299,7 @@ def read_outcome(header: dict[str, Any], value: Any) -> Outcome:
             raised=None if raised is None else _read_raised(**raised),
             changed=tuple(clean(name) for name in header["changed"]),
             calls={clean(name): clean(written) for name, written in header["calls"].items()},
-            largest=int(header["largest"]),
+            largest=_count(header["largest"]),
             printed=clean(header["printed"], lines=True),
             launched=None if header.get("launched") is None else read_launched(header["launched"]),
         )
@@ -315,13 +315,26 @@ ENDED = "The process ended while your cell ran: by `os._exit`, by a crash, or be
 def _read_raised(
     type: str, message: str, line: int | None, source: str, shapes: dict[str, Any], inside: str
 ) -> Raised:
-    known = {clean(name): tuple(int(size) for size in shape) for name, shape in shapes.items()}
-    place = None if line is None else int(line)
+    known = {clean(name): tuple(map(_count, shape)) for name, shape in shapes.items()}
+    place = None if line is None else _count(line)
     return Raised(clean(type), clean(message), place, clean(source), known, clean(inside))
 
 
+def _count(number: Any) -> int:
+    number = int(number)
+    if not 0 <= number < 1 << 62:
+        raise ValueError(number)
+    return number
+
+
 def clean(text: str, lines: bool = False) -> str:
-    """Text from an answer without what could move a terminal's cursor, on one line unless `lines`."""
+    """Text from an answer without what could move a terminal's cursor, on one line unless `lines`.
+
+    Raises:
+        TypeError: It is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(type(text))
     return "".join(c if c.isprintable() or (lines and c == "\n") else " " for c in text[:MOST_TEXT])
 
 

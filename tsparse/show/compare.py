@@ -11,6 +11,8 @@ from tsparse.show import grids, style, words
 from tsparse.show.rendering import Picture, picture
 
 TOLERANCE = 1e-4
+LARGEST_DRAWN = 256
+"""Rows and columns that are drawn of tables which cannot be compared cell by cell."""
 EXTRA = "visible, should be hidden"
 LACKING = "hidden, should be visible"
 EQUAL = "They are equal."
@@ -20,7 +22,7 @@ def comparison(yours: Any, expected: Any, title: str, alt: str | None = None) ->
     """Yours | expected | difference, for masks and for numbers.
 
     Of tensors with more than two axes the first slice that differs is drawn, and the title names it. Where
-    shapes or types differ there is no difference to draw: both are drawn, and words say what differs.
+    shapes or types differ the beginnings of both are drawn, and words say what differs.
     """
     left, right = words.to_array(yours), words.to_array(expected)
     problem = mismatch(left, right)
@@ -28,6 +30,8 @@ def comparison(yours: Any, expected: Any, title: str, alt: str | None = None) ->
         left, right, where = first_wrong_slice(left, right)
         title = f"{title} {where}".strip()
     tables = [drawable(left), drawable(right)]
+    if problem:
+        tables = [table[:LARGEST_DRAWN, :LARGEST_DRAWN] for table in tables]
     sizes = [style.panel_size(table.shape, 3) for table in (*tables, tables[1])]
     if problem:
         sizes[2] = (1.6, sizes[1][1])

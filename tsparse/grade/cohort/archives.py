@@ -22,7 +22,11 @@ from tsparse.grade.submission import LARGEST_FILE
 LARGEST_LISTING = 8 << 20
 """Bytes of a zip's list of members: some 80,000 of them, and each costs memory before anything is read."""
 
-_END_OF_ZIP = b"PK\x05\x06"
+MOST_ZIPS = 1000
+"""Zips inside of one: a class has as many students, and to open each costs time before anything is graded."""
+
+_END_OF_ZIP, _END_OF_LARGE_ZIP = b"PK\x05\x06", b"PK\x06\x06"
+_TOO_MANY = "the zip lists too many files; unpack it and give the folder"
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, struct.error,
 )  # fmt: skip
@@ -80,12 +84,16 @@ def members(file: BinaryIO) -> Iterator[tuple[str, str]]:
     """
     try:
         if _listing_bytes(file) > LARGEST_LISTING:
-            raise HandedInError("the zip lists too many files; unpack it and give the folder")
+            raise HandedInError(_TOO_MANY)
         listed = {one.filename: one for one in zipfile.ZipFile(file).infolist() if not one.is_dir()}
     except _BROKEN as error:
         raise HandedInError(f"it is a broken zip: {error}") from None
+    zips = 0
     for name, one in listed.items():
-        yield name, _refusal(one)
+        zips += name.lower().endswith(".zip")
+        yield name, _refusal(one) if zips <= MOST_ZIPS else _TOO_MANY
+        if zips > MOST_ZIPS:
+            return
 
 
 def _refusal(one: zipfile.ZipInfo) -> str:
@@ -103,11 +111,12 @@ def _refusal(one: zipfile.ZipInfo) -> str:
 
 
 def _member(file: BinaryIO, name: str) -> bytes:
-    for listed, fault in members(file):
-        if listed == name and fault:
-            raise HandedInError(fault)
     try:
+        if _listing_bytes(file) > LARGEST_LISTING:
+            raise HandedInError(_TOO_MANY)
         with zipfile.ZipFile(file) as archive, archive.open(name) as member:
+            if fault := _refusal(archive.getinfo(name)):
+                raise HandedInError(fault)
             return _bounded(member, name.rpartition("/")[2])  # type: ignore[arg-type]
     except KeyError:
         raise HandedInError(f"{name} is gone from the zip") from None
@@ -125,11 +134,13 @@ def _bounded(file: BinaryIO, name: str) -> bytes:
 
 
 def _listing_bytes(file: BinaryIO) -> int:
-    """What the record at the end of a zip says about the list of members (APPNOTE.TXT, section 4.3.16)."""
+    """What the records at the end of a zip say about the list of members (APPNOTE.TXT, 4.3.14 and 4.3.16)."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - (1 << 16) - 22))
     record = file.read()
     at = record.rfind(_END_OF_ZIP)
     if at < 0:
         raise zipfile.BadZipFile("it has no end record")
-    return int(struct.unpack_from("<I", record, at + 12)[0])
+    size = int(struct.unpack_from("<I", record, at + 12)[0])
+    large = record.rfind(_END_OF_LARGE_ZIP, 0, at)
+    return size if large < 0 else max(size, int(struct.unpack_from("<Q", record, large + 40)[0]))

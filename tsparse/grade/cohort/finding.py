@@ -117,6 +117,9 @@ def _below(path: Path, parts: tuple[str, ...]) -> Iterator[Found]:
         here = Path(folder).relative_to(path).parts
         kept = [name for name in folders if name not in LEFT_OUT and not name.startswith(".")]
         folders[:] = sorted(kept) if len(here) < DEEPEST else []
+        for name in () if here else folders:  # a student's whole folder; others hold what is beside a sheet
+            if fault := _link(Path(folder, name)):
+                yield Found((*parts, name), (), fault)
         for name in sorted(name for name in names if not name.startswith(".")):
             yield from _file((*parts, *here, name), (os.path.join(folder, name),))
     for error in unreadable:

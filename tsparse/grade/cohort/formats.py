@@ -26,10 +26,14 @@ def as_json(results: Sequence[Result]) -> str:
 
 
 def as_csv(results: Sequence[Result]) -> str:
-    """A row for each submission, and a column with the points of each exercise."""
+    """A row for each submission, and a column with the points of each exercise.
+
+    It begins with a byte order mark, by which Excel knows that it is UTF-8. All is in quotes, as in some
+    countries a semicolon ends a cell, and what follows could be a formula.
+    """
     exercises = exercises_of(results)
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     table.writerow(["student", "file", "status", "points", "out of", *exercises, "missing", "reason", "seed"])
     for one in results:
         earned = {answer.id: f"{answer.earned:g}" for answer in one.answers}
@@ -37,7 +41,7 @@ def as_csv(results: Sequence[Result]) -> str:
         points = [earned.get(id, "") for id in exercises]
         words = [_plain(text) for text in (one.student, one.file, " ".join(one.missing), one.fault)]
         table.writerow([*words[:2], one.status, *sums, *points, *words[2:], one.seed])
-    return text.getvalue()
+    return "\ufeff" + text.getvalue()
 
 
 def as_junit(results: Sequence[Result]) -> str:

@@ -4,6 +4,7 @@ index.html  class.json  class.csv  class.xml     the class
 results.json                                     of a single submission, as Gradescope reads it
 students/NAME.html                               a page for each student
 graded/NAME.json  graded/seed                    what is kept between runs
+graded/lock                                      held while a run writes the folder
 """
 
 from __future__ import annotations
@@ -30,12 +31,27 @@ class OutFolder:
         """Give each submission the name that its files have.
 
         Raises:
-            OSError: The folder cannot be made.
+            OSError: The folder cannot be made, or another run writes it.
         """
         self.path = path
         self.names = file_names(list(handed))
         for folder in ("students", "graded"):
             (path / folder).mkdir(parents=True, exist_ok=True)
+        self._lock = (path / "graded" / "lock").open("w")
+        if hasattr(os, "fork"):  # else nothing is graded
+            self._hold()
+
+    def _hold(self) -> None:
+        """Keep other runs out; the system lets go of the lock when this process ends."""
+        import fcntl
+
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            reason = f"another run is writing {self.path}: wait for its end, or take another folder"
+            raise OSError(reason) from None
+        except OSError:  # a file system without locks
+            pass
 
     def seed(self, asked: int | None, again: bool) -> int:
         """The seed of this run: the one asked for, else that of the run which goes on, else a fresh one."""

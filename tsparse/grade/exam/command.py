@@ -19,6 +19,9 @@ from tsparse.grade.exam import marks, pages
 from tsparse.grade.exam.pages import Exam
 from tsparse.grade.exam.questions import KINDS, draw, known_name
 
+FOR_SPREADSHEETS = "utf-8-sig"
+"""UTF-8 with the mark by which Excel knows it."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tsparse exam`."""
@@ -59,13 +62,16 @@ def read_roster(path: Path) -> list[str]:
     """The names on a roster.
 
     Raises:
-        ValueError: It is empty, names somebody twice, or is a table without a column `student`.
+        ValueError: It is empty or not UTF-8, names somebody twice, or is a table without a column `student`.
         OSError: The file cannot be opened.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    lines = text.splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is no text in UTF-8; save it as that") from None
     if path.suffix == ".csv":
-        table = csv.DictReader(lines)
+        begins = lines[0] if lines else ""
+        table = csv.DictReader(lines, delimiter=";" if begins.count(";") > begins.count(",") else ",")
         if "student" not in (table.fieldnames or ()):
             raise ValueError(f"{path.name} needs a column `student` in its first line")
         lines = [row["student"] or "" for row in table]
@@ -115,7 +121,7 @@ def write(exam: Exam, folder: Path) -> None:
         blank = pages.form(student, exam[student])
         (folder / "answers" / f"{file}.json").write_text(blank, encoding="utf-8")
     (folder / "key.html").write_text(pages.key_page(exam), encoding="utf-8")
-    (folder / "key.csv").write_text(pages.key_table(exam), encoding="utf-8")
+    (folder / "key.csv").write_text(pages.key_table(exam), encoding=FOR_SPREADSHEETS)
 
 
 def file_names(students: list[str]) -> list[str]:
@@ -134,7 +140,7 @@ def _grade(exam: Exam, sources: list[Path], out: Path | None) -> int:
     if out is None:
         print(text, end="")
     else:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(text, encoding="utf-8" if out.suffix == ".json" else FOR_SPREADSHEETS)
         print(f"{out}: the marks of {len(graded)} students from {len(files)} files")
     for sentence in refused:
         print(f"not graded: {sentence}", file=sys.stderr)

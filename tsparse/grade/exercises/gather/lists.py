@@ -22,6 +22,10 @@ LENGTH, BLOCK = 65_536, 512
 """Queries and keys of the heavy case, and its block: all scores of one head take 34 GB in float64."""
 
 
+MOST_PAIRS = 1 << 24
+"""Pairs that `visible` may be asked about at once: it computes in the process of the grader."""
+
+
 class Visible:
     """Which query sees which key, as a function of their positions in the sequence."""
 
@@ -30,9 +34,12 @@ class Visible:
         self.rule = rule
 
     def __call__(self, q_idx: Tensor | int, kv_idx: Tensor | int) -> Tensor:
-        """A bool tensor of the shape that both broadcast to."""
+        """A bool tensor of the shape that both broadcast to. Raises ValueError for too many pairs at once."""
         q, k = torch.as_tensor(q_idx), torch.as_tensor(kv_idx)
-        return self.rule(q, k).expand(torch.broadcast_shapes(q.shape, k.shape))
+        shape = torch.broadcast_shapes(q.shape, k.shape)
+        if shape.numel() > MOST_PAIRS:
+            raise ValueError(f"visible was asked about {shape.numel():,} pairs at once; ask for a block")
+        return self.rule(q, k).expand(shape)
 
     def __repr__(self) -> str:
         """The same for every rule: it must be asked."""

@@ -20,6 +20,10 @@ Fit = Callable[[Tensor, Tensor], Predictor]
 Selectivity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Fit], float]
 
 
+LARGEST_DIM, MOST_NUMBERS = 1000, 1 << 22
+"""What `fit` takes: it computes in the process of the grader, whatever it is asked for."""
+
+
 class LeastSquares:
     """`fit(x, y)`: a linear classifier of `x [n, d]` into the whole numbers `y [n]`."""
 
@@ -28,11 +32,16 @@ class LeastSquares:
         self.classes = classes
 
     def __call__(self, x: Tensor, y: Tensor) -> Predictor:
-        """A function from vectors `[m, d]` to labels `[m]`. Raises ValueError where sizes do not fit."""
+        """A function from vectors `[m, d]` to labels `[m]`.
+
+        Raises ValueError where sizes do not fit, or are more than a linear classifier here needs.
+        """
         if x.ndim != 2 or y.shape != x.shape[:1] or y.is_floating_point():
             raise ValueError(
                 f"fit takes x [n, d] and n whole numbers y, got {list(x.shape)} and {list(y.shape)}"
             )
+        if x.shape[1] > LARGEST_DIM:
+            raise ValueError(f"fit takes vectors of at most {LARGEST_DIM} numbers, got {x.shape[1]:,}")
         inputs = with_ones(x)
         targets = torch.nn.functional.one_hot(y.long(), self.classes).double()
         ridge = 1e-3 * torch.eye(inputs.shape[1], dtype=torch.float64)
@@ -45,7 +54,9 @@ class LeastSquares:
 
 
 def with_ones(x: Tensor) -> Tensor:
-    """The vectors with a 1 behind them, `[n, d + 1]`, in float64."""
+    """The vectors with a 1 behind them, `[n, d + 1]`, in float64. Raises ValueError for too many."""
+    if x.numel() > MOST_NUMBERS:
+        raise ValueError(f"at most {MOST_NUMBERS:,} numbers at once, got {x.numel():,}")
     return torch.cat([x.double(), torch.ones(len(x), 1, dtype=torch.float64)], 1)
 
 

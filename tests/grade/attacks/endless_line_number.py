@@ -1,0 +1,29 @@
+"""Forges an error in a line whose number has four thousand digits, with shapes that have more."""
+
+import json
+import os
+import struct
+
+
+def reply(value, body=b"", **more):
+    header = {"status": "returned", "detail": "", "changed": [], "calls": {}, "largest": 0, "printed": ""}
+    text = json.dumps(header | {"raised": None, "launched": None, "value": value} | more).encode()
+    return struct.pack("!II", len(text), len(body)) + text + body
+
+
+def send_for_ever(data):
+    for descriptor in range(3, 64):
+        try:
+            os.fstat(descriptor)
+            while True:
+                left = data
+                while left:
+                    left = left[os.write(descriptor, left) :]
+        except OSError:
+            continue
+
+
+def causal(n_q, n_kv, q_offset=0):
+    many = {f"x{place}": [10**300] * 8 for place in range(300)}
+    error = {"type": "E", "message": "m", "line": 10**4000, "source": "s", "shapes": many, "inside": ""}
+    send_for_ever(reply(None, status="raised", raised=error))
