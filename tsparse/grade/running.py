@@ -227,18 +227,32 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 
 def _changed(answer: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> tuple[str, ...]:
+    """What is not as it was, among the arguments of the answer and of the function that it returned."""
     try:
-        names = list(inspect.signature(answer).parameters)
+        own = list(inspect.signature(answer).parameters)
     except Exception:
-        names = []
-    names += [f"argument {place + 1}" for place in range(len(names), len(before))]
+        own = []
+    names = _filled(own, len(own_arguments(after)))
+    if len(names) < len(after):
+        names += _filled(after[-1].names, len(after[-1].args))
+        before, after = ((*args[:-1], *args[-1].args) for args in (before, after))
     return tuple(
         name
-        for name, old, new in zip(names, before, after, strict=False)
-        if not all(
-            a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
-            for a, b in zip(tensors(old), tensors(new), strict=False)
-        )
+        for name, old, new in zip(names, before, after, strict=True)
+        if not _all_equal(list(tensors(old)), list(tensors(new)))
+    )
+
+
+def _filled(names: list[str], count: int) -> list[str]:
+    """So many names."""
+    return [*names, *(f"argument {place + 1}" for place in range(len(names), count))][:count]
+
+
+def _all_equal(old: list[torch.Tensor], new: list[torch.Tensor]) -> bool:
+    """Whether as many tensors hold the same as before, NaN where they did."""
+    return len(old) == len(new) and all(
+        a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | (a.isnan() & b.isnan())).all())
+        for a, b in zip(old, new, strict=True)
     )
 
 
