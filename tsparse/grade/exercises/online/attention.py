@@ -99,7 +99,7 @@ def tiled_cases(rng: Generator) -> list[Case]:
         large,
         small,
         far,
-        Case(below.name, (*scored_far_below(*below.args[:2], 0.5), *below.args[2:]), edge=True),
+        Case(below.name, (*scored_far_below(below.args[0], below.args[1], 0.5), *below.args[2:]), edge=True),
         Case(turned.name, args, edge=True),
         Case("float32", (*(x.float() for x in single.args[:3]), 8, 8), edge=True),
         Case(f"{STRIP} queries, {KEYS:,} keys", (*long, STRIP, 1 << 15), edge=True, heavy=True),
