@@ -174,6 +174,7 @@ WRONG: dict[str, dict[str, KernelText]] = {
         "acc replaced": UPDATE.but("acc * alpha[:, None]", "acc * 0.0"),
     },
     "forward": {
+        "starts at -50,000": FORWARD.but('float("-inf"), dtype=sums', "-50000.0, dtype=sums"),
         "maximum of the first tile only": FORWARD.but("m_i = m_new", "m_i = tl.where(j == 0, m_new, m_i)"),
         "l not rescaled": FORWARD.but("l_i * alpha + ", "l_i + "),
         "alpha from the tile's maximum": FORWARD.but("tl.exp(m_i - m_new)", "tl.exp(m_i - tl.max(s, 1))"),

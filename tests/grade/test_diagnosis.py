@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.grade.toys import DOUBLE, double, judged, toy
+from tsparse.grade.display import verdict_text
 from tsparse.grade.exercise import Case, Wrong
 
 
@@ -322,3 +323,10 @@ def test_a_product_of_two_types_says_which_one_the_input_has():
     told = "The input is float64: a tensor that you make, as with `torch.eye`, needs its `dtype` too."
     assert judged(exercise, lambda x: x @ torch.eye(3) @ x).message.endswith(told)
     assert told not in judged(exercise, lambda x: x @ torch.eye(2).double()).message
+
+
+def test_picture_of_an_answer_that_is_nearly_right_does_not_call_it_equal():
+    text = verdict_text(judged(DOUBLE, lambda x, times=2: x * times + 1e-7))
+    assert text.startswith("FAIL")
+    assert "12 cells of 12 differ" in text
+    assert "equal" not in text

@@ -149,6 +149,17 @@ def test_answer_cannot_send_a_then_to_the_grader():
             protocol.receive(ours)
 
 
+@pytest.mark.parametrize("how", ["broadcast", "vmap"])
+@pytest.mark.parametrize("change", ["column += 1", "column -= 1; column.add_(2)"])
+def test_writing_into_what_a_returned_function_is_given_is_named_by_its_own_name(ask, how, change):
+    exercise = toy(adder, Case("once", (10.0, Then((torch.ones(4), torch.arange(4)), how))))
+    lines = f"        {change}\n        return row * factor + column - 1"
+    cell = f"def adder(factor):\n    def rule(row, column):\n{lines}\n    return rule"
+    verdict = ask(exercise, cell)
+    assert (verdict.mistake, verdict.earned) == ("input changed", 0)
+    assert "changed its input `column`" in verdict.message
+
+
 def test_places_are_copied_for_each_call():
     kept: list[Tensor] = []
 

@@ -44,3 +44,20 @@ def test_kernel_that_visits_too_much_loses_the_points_for_cost_and_no_others(id:
         "edge cases": True,
         "cost": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ("acc, l_i, m_new", "[16, 16], [16], [16]"),
+        ("m_new, l_i", "[16], [16]"),
+        ("m_new, l_i, acc, p", "[16], [16], [16, 16], [16, 32]"),
+        ("m_new[:, None], l_i, acc", "[16, 1], [16], [16, 16]"),
+        ("acc", "[16, 16]"),
+    ],
+)
+def test_step_that_returns_something_else_is_told_what_it_returned_and_what_is_needed(returned, told):
+    one = exercise("flash.update")
+    verdict = judged(one, one.reference.but("m_new, l_i, acc\n", f"{returned}\n"))
+    needed = "`update` has to return m_i [16], l_i [16], acc [16, 16], in this order"
+    assert verdict.message == f"{needed}; yours returns {told}."

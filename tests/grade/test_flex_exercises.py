@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, and_masks, or_masks
+from torch.nn.attention.flex_attention import BlockMask, and_masks, flex_attention, or_masks
 
 from tests.grade.toys import judged
 from tsparse import Causal, Prefix, SlidingWindow
@@ -202,6 +202,26 @@ def test_most_wrong_answers_are_named() -> None:
     vague = (None, "right on some cases")
     told = [judged(exercise(f"flex.{id}"), answer).mistake for id in WRONG for answer in WRONG[id].values()]
     assert sum(name not in vague for name in told) >= 0.6 * len(told)
+
+
+def in_place(slopes: Tensor, cap: float) -> Callable[..., Tensor]:
+    """Right numbers, and the score is written into."""
+
+    def score_mod(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        score /= cap
+        return cap * score.tanh() - slopes[h] * (q - k).abs()
+
+    return score_mod
+
+
+def test_score_that_is_written_into_is_refused_as_the_compiler_refuses_it() -> None:
+    verdict = judged(exercise("flex.score_mod"), in_place)
+    assert (verdict.status, verdict.mistake) == ("FAIL", "input changed")
+    assert "changed its input `score`" in verdict.message
+    score_mod = in_place(torch.ones(1), 2.0)
+    q = torch.ones(1, 1, 4, 16)
+    with pytest.raises(Exception, match="Mutations detected in score_mod"):
+        torch.compile(flex_attention, fullgraph=True)(q, q, q, score_mod=score_mod)
 
 
 def test_lists_of_the_reference_are_what_flex_attention_transposes_rightly() -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from tests.grade.filled import write
 from tests.grade.kernel_toys import ADD, ALL_TILES, LOOP, PREFIX, SCRUBBED, TEXT, launch, prefix
 from tests.grade.toys import judged, toy
 from tsparse.grade import apart, check, worker
-from tsparse.grade.checking import Verdict
+from tsparse.grade.checking import Verdict, judge
 from tsparse.grade.display import verdict_text
 from tsparse.grade.exercise import Case, Kernel
 from tsparse.grade.exercises import exercise
@@ -182,20 +183,52 @@ def halve(x):
     return x / 2
 
 
+HALVE = KernelText(
+    "halve",
+    "import triton\nimport triton.language as tl\n\n\n@triton.jit\ndef halve(x):\n    return x / 2\n",
+)
+DRIVER = (
+    "@triton.jit\ndef drive(x_ptr, y_ptr, BLOCK: tl.constexpr):\n    cols = tl.arange(0, BLOCK)\n"
+    "    tl.store(y_ptr + cols, halve(tl.load(x_ptr + cols)))\n"
+)
+
+
+def driven(x):
+    arguments = {"x_ptr": x, "y_ptr": output(8)}
+    return Launch((1,), arguments, {"BLOCK": 8}, ("y_ptr",), DRIVER, "halve", 1, {"y": (8,)})
+
+
+DRIVEN = replace(toy(halve, Case("8", (torch.randn(8),))), kernel=Kernel(HALVE, driven))
+
+
 def test_helper_of_the_reader_is_called_by_a_kernel_of_the_exercise():
-    driver = (
-        "@triton.jit\ndef drive(x_ptr, y_ptr, BLOCK: tl.constexpr):\n    cols = tl.arange(0, BLOCK)\n"
-        "    tl.store(y_ptr + cols, halve(tl.load(x_ptr + cols)))\n"
-    )
-    right = KernelText("halve", "@triton.jit\ndef halve(x):\n    return x / 2\n")
+    assert judged(DRIVEN, HALVE).status == "PASS"
+    assert judged(DRIVEN, HALVE.but("x / 2", "x / 4")).message.startswith("Every value is 0.5 times")
 
-    def launch(x):
-        arguments = {"x_ptr": x, "y_ptr": output(8)}
-        return Launch((1,), arguments, {"BLOCK": 8}, ("y_ptr",), driver, "halve")
 
-    one = replace(toy(halve, Case("8", (torch.randn(8),))), kernel=Kernel(right, launch))
-    assert judged(one, right).status == "PASS"
-    assert judged(one, right.but("x / 2", "x / 4")).message.startswith("Every value is 0.5 times")
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ("x, x", "[8], [8]"),
+        ("tl.sum(x)", "a number"),
+        ("x[:, None]", "[8, 1]"),
+        ("None, x", "NoneType, [8]"),
+        ("4", "int"),
+    ],
+)
+def test_what_a_helper_returns_is_told_beside_what_the_exercise_needs(workers, returned, told):
+    text = HALVE.but("x / 2", returned)
+    with workers.worker() as worker:
+        assert worker.run_cell("answer", text.source).status == "returned"
+        verdicts = judge(DRIVEN, partial(worker.call, "halve"), 0), judged(DRIVEN, text)
+    for verdict in verdicts:
+        assert (verdict.status, verdict.mistake, verdict.earned) == ("FAIL", "misfit", 0)
+        assert verdict.message == f"`halve` has to return y [8]; yours returns {told}."
+
+
+def test_helper_with_other_arguments_is_shown_the_right_ones():
+    verdict = judged(DRIVEN, HALVE.but("halve(x)", "halve(x, y)"))
+    assert verdict.message == "The function should be `halve(x)`; yours takes `(x, y)`."
 
 
 def test_where_this_process_compiles_the_kernel_is_interpreted_in_another():

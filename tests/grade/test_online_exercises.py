@@ -11,6 +11,8 @@ from torch import Tensor
 
 from tests.grade.toys import judged, light
 from tsparse.grade.exercises import exercise
+from tsparse.grade.exercises.online import attention
+from tsparse.grade.exercises.online import streaming as in_chunks
 from tsparse.grade.exercises.online.attention import tiled
 from tsparse.grade.exercises.online.merge import merge
 from tsparse.grade.exercises.online.sink import with_sink
@@ -124,6 +126,8 @@ WRONG: dict[str, dict[str, Callable[..., Any]]] = {
         "mean": lambda chunks: (c := torch.cat(list(chunks)), (c.max(), (c - c.max()).exp().mean()))[1],
         "read twice": lambda chunks: (max(c.max() for c in chunks), sum(c.exp().sum() for c in chunks)),
         "base two": lambda chunks: (c := torch.cat(list(chunks)), (c.max(), (c - c.max()).exp2().sum()))[1],
+        "starts at -1e10": lambda chunks: in_chunks.walk(chunks, lowest=-1e10),
+        "starts at -50,000": lambda chunks: in_chunks.walk(chunks, lowest=-50_000),
         "-1e9 for hidden": over(lambda chunk: chunk.clamp(min=-900)),
     },
     "merge": {
@@ -153,6 +157,9 @@ WRONG: dict[str, dict[str, Callable[..., Any]]] = {
             (a := (lse1 - lse2).exp(), (a[:, None] * out1 + out2) / (a + 1 + 1e-6)[:, None])[1],
             torch.logaddexp(lse1, lse2),
         ),
+        "-1e10 for empty": lambda out1, lse1, out2, lse2: merge(
+            out1, lse1.clamp(min=-1e10), out2, lse2.clamp(min=-1e10)
+        ),
         "empty lse 0": lambda out1, lse1, out2, lse2: tuple(
             x.nan_to_num(neginf=0.0) for x in merge(out1, lse1, out2, lse2)
         ),
@@ -178,6 +185,8 @@ WRONG: dict[str, dict[str, Callable[..., Any]]] = {
         "float32 sums": lambda q, k, v, bq, bk: tiled(q.float(), k.float(), v.float(), bq, bk).to(q.dtype),
         "plain average": lambda q, k, v, bq, bk: v.mean(0).expand(len(q), -1).clone(),
         "PyTorch's own": lambda q, k, v, bq, bk: F.scaled_dot_product_attention(q[None], k[None], v[None])[0],
+        "starts at -1e10": lambda q, k, v, bq, bk: attention.walk(q, k, v, bq, bk, lowest=-1e10),
+        "starts at -50,000": lambda q, k, v, bq, bk: attention.walk(q, k, v, bq, bk, lowest=-50_000),
         "exp without maximum": lambda q, k, v, bq, bk: torch.cat(
             [(e := (a @ k.T / q.shape[1] ** 0.5).exp()) @ v / e.sum(1, True) for a in q.split(bq)]
         ),

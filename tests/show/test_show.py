@@ -178,7 +178,7 @@ def test_difference_of_masks_tells_extra_from_lacking() -> None:
     extra, lacking = (show.comparison(yours, causal(4), "Wrong") for yours in (everything, ~everything))
     assert share(extra, style.WRONG) > 2 * share(lacking, style.WRONG)
     left = np.array([[True, False]])
-    assert compare.row_in_words(left, ~left, 0) == (
+    assert compare.row_in_words(left, ~left, left | ~left, 0) == (
         "First wrong row 0: yours, query 0 sees key 0; expected, it sees key 1."
     )
 

@@ -214,7 +214,7 @@ def _parts(exercise: Exercise, trials: Any, failing: Any) -> tuple[Part, ...]:
 
 _COST = ("too large", "too many tiles", "too many products", "too many calls")
 _ALWAYS_COUNTS = ("forbidden call", "two calls differ")
-_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel", "no function")
+_BEFORE_RUNNING = ("empty", "undefined", "not callable", "arguments", "no kernel", "no function", "misfit")
 
 
 def _not_run(exercise: Exercise, outcome: Outcome) -> Verdict:
@@ -236,6 +236,7 @@ def _not_run(exercise: Exercise, outcome: Outcome) -> Verdict:
             "FAIL",
             f"`{name}` has to return a function, and yours returns a value of type {outcome.detail}.",
         ),
+        "misfit": ("FAIL", f"`{name}` has to return {outcome.detail}."),
         "arguments": ("FAIL", f"The function should be {wanted}; yours takes `{outcome.detail}`."),
     }[outcome.status]
     named = None if status == "NOT RUN" else outcome.status

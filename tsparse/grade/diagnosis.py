@@ -259,7 +259,8 @@ def _forbidden(exercise: Exercise, trial: Trial) -> str:
 def _input_changed(exercise: Exercise, trial: Trial) -> str:
     names = " and ".join(f"`{name}`" for name in trial.outcome.changed)
     return (
-        f"Your function changed its input {names}. Work on a copy: `x[...] = ` and `x.add_()` write into it."
+        f"Your function changed its input {names}. Work on a copy: `x[...] = y`, `x += y` and `x.add_(y)` "
+        "write into it."
     )
 
 

@@ -17,7 +17,7 @@ from tsparse.grade.own import source_of
 from tsparse.grade.page import box, cell_number, marked, show
 from tsparse.grade.progress import progress
 from tsparse.grade.running import run_here
-from tsparse.grade.values import difference
+from tsparse.grade.values import difference, wrong_places
 
 
 def check(id: str, answer: Any = None) -> Verdict:
@@ -123,4 +123,5 @@ def _picture(verdict: Verdict) -> Any:
         return None
     from tsparse.show import comparison
 
-    return comparison(found.got, found.want, failing.case.name)
+    wrong = wrong_places(found.got, found.want) if found.kind == "values" else None
+    return comparison(found.got, found.want, failing.case.name, wrong=wrong)

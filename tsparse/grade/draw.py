@@ -19,6 +19,20 @@ def qkv(
     return q, k, normal(rng, b, h, m, e, dtype=dtype)
 
 
+FAR_BELOW = -(2.0**40)
+"""A score of about -1e12: below -1e9, which people write in place of -inf.
+
+So far from 0 a sum of two exponentials is lost in its logarithm: cases have one number there.
+"""
+
+
+def scored_far_below(q: Tensor, k: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The shapes of q `[..., N, D]` and k `[..., M, D]`, where every scaled score is `FAR_BELOW`."""
+    q, k = torch.zeros_like(q), torch.zeros_like(k)
+    q[..., 0], k[..., 0] = 1.0, FAR_BELOW / scale
+    return q, k
+
+
 def mixed_mask(rng: torch.Generator, *shape: int) -> Tensor:
     """Random True and False, at least one of each in every row (rows of 2 or more)."""
     mask = torch.rand(shape, generator=rng) < 0.5

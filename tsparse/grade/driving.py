@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -30,11 +30,13 @@ class Then:
 
     "broadcast" is one call with the tensors as they are. "vmap" is what FlexAttention does: the function is
     written for numbers, one from each tensor, and `torch.vmap` calls it for all of them. Either way the
-    result has the shape to which the tensors broadcast.
+    result has the shape to which the tensors broadcast. `names` is what the function that was asked last
+    calls its arguments.
     """
 
     args: tuple[Tensor, ...]
     how: How = "broadcast"
+    names: list[str] = field(default_factory=list)
 
     def ask(self, returned: Any) -> Any:
         """What a returned function says.
@@ -46,7 +48,7 @@ class Then:
         """
         if not callable(returned):
             raise NotAFunction(type(returned).__name__)
-        _check_number(returned, len(self.args))
+        self.names[:] = _names(returned, len(self.args))
         shape = torch.broadcast_shapes(*(arg.shape for arg in self.args))
         if self.how == "broadcast":
             return _expanded(returned(*self.args), shape)
@@ -71,12 +73,15 @@ def own_arguments(args: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(arg for arg in args if not isinstance(arg, Then))
 
 
-def _check_number(returned: Callable[..., Any], given: int) -> None:
-    """TypeError, in the same words for all functions, if it cannot be called with so many arguments."""
+def _names(returned: Callable[..., Any], given: int) -> list[str]:
+    """The names of its parameters, as far as it has any.
+
+    TypeError, in the same words for all functions, if it cannot be called with so many arguments.
+    """
     try:
         signature = inspect.signature(returned)
     except (TypeError, ValueError):  # functions written in C have none
-        return
+        return []
     try:
         signature.bind(*range(given))
     except TypeError:
@@ -84,6 +89,7 @@ def _check_number(returned: Callable[..., Any], given: int) -> None:
         raise TypeError(
             f"the function you return takes {takes} arguments and is called with {given}"
         ) from None
+    return list(signature.parameters)
 
 
 def _expanded(value: Any, shape: Sequence[int]) -> Any:

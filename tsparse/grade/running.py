@@ -26,7 +26,7 @@ from tsparse.grade.interrupt import Interrupted, interrupted_after
 from tsparse.grade.launches import KernelText, Launch, Launched, parameters
 from tsparse.grade.values import copy, tensors
 from tsparse.grade.watch import Watch
-from tsparse.kernels.watched import is_kernel, launch, plain
+from tsparse.kernels.watched import Misfit, is_kernel, launch, plain, shape
 
 SECONDS = 10.0
 """How long one call of an answer may take."""
@@ -42,6 +42,7 @@ Status = Literal[
     "arguments",
     "no kernel",
     "no function",
+    "misfit",
 ]
 
 
@@ -66,7 +67,7 @@ class Outcome:
 
     `detail` holds, by status: the seconds waited ("timed out"), a sentence ("stopped": the process ended),
     the type of what was given instead of a function ("not callable") or returned ("no function"), its own
-    signature ("arguments").
+    signature ("arguments"), what a kernel's helper should return and does ("misfit").
     `changed` names the arguments that the answer changed, `calls` maps what it called to the name it used,
     `largest` is the number of elements of its largest tensor, `printed` what it printed. The value of a
     launch is a tuple of its outputs with their padding, and `launched` what was seen of it. `extra_calls`
@@ -152,6 +153,8 @@ def _run_once(answer: Any, seconds: float, args: tuple[Any, ...] | Launch) -> Ou
         return replace(outcome, status="timed out", detail=f"{seconds:g}")
     if isinstance(failed, NotAFunction):
         return replace(outcome, status="no function", detail=str(failed))
+    if isinstance(_cause(failed), Misfit):
+        return replace(outcome, status="misfit", detail=str(_cause(failed)))
     if failed is not None:
         return replace(outcome, status="raised", raised=describe_error(failed, answer))
     return outcome
@@ -167,9 +170,7 @@ def _refusal(answer: Any, args: tuple[Any, ...] | Launch) -> Outcome | None:
     if isinstance(args, Launch):
         if not is_kernel(answer):
             return Outcome("no kernel")
-        args = () if args.driver else (*args.arguments, *args.constants)
-        if not args:
-            return None
+        args = tuple(range(args.takes)) if args.driver else (*args.arguments, *args.constants)
     try:
         signature = inspect.signature(plain(answer))
     except Exception:  # functions written in C have none, and objects may pretend anything
@@ -183,8 +184,7 @@ def _refusal(answer: Any, args: tuple[Any, ...] | Launch) -> Outcome | None:
 
 def describe_error(error: BaseException, answer: Any) -> Raised:
     """Say what was raised and where in the learner's own code; library frames below it are left out."""
-    while type(error).__name__ == "InterpreterError" and error.__cause__ is not None:
-        error = error.__cause__
+    error = _cause(error) or error
     try:
         message = str(error).strip().split("\n")[0][:200]
     except Exception:  # a class of the learner's own, whose text is another error
@@ -200,6 +200,13 @@ def describe_error(error: BaseException, answer: Any) -> Raised:
     return Raised(type(error).__name__, message, line, source, _shapes(frame, source), inside)
 
 
+def _cause(error: BaseException | None) -> BaseException | None:
+    """What Triton's interpreter has wrapped."""
+    while type(error).__name__ == "InterpreterError" and error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def _is_own(frame: types.FrameType, answer: Any) -> bool:
     return frame.f_globals is getattr(_function(answer), "__globals__", None)
 
@@ -212,33 +219,43 @@ def _function(answer: Any) -> Any:
 
 
 def _shapes(frame: types.FrameType, source: str) -> dict[str, tuple[int, ...]]:
-    found = {name: _shape(value) for name, value in frame.f_locals.items() if hasattr(value, "shape")}
+    found = {name: shape(value) for name, value in frame.f_locals.items() if not _is_number(value)}
     words = set("".join(c if c.isidentifier() or c.isdigit() else " " for c in source).split())
-    return {name: shape for name, shape in found.items() if shape is not None and name in words}
+    return {name: one for name, one in found.items() if one is not None and name in words}
 
 
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of a tensor of PyTorch, or of Triton, where numbers are tensors too and are left out."""
-    if isinstance(value, torch.Tensor):
-        return tuple(value.shape)
-    if type(value).__module__ != "triton.language.core":
-        return None
-    return tuple(int(getattr(size, "value", size)) for size in value.shape) or None
+def _is_number(value: Any) -> bool:
+    """Whether it is one of Triton, where numbers are tensors too."""
+    return not isinstance(value, torch.Tensor) and shape(value) == ()
 
 
 def _changed(answer: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> tuple[str, ...]:
+    """What is not as it was, among the arguments of the answer and of the function that it returned."""
     try:
-        names = list(inspect.signature(answer).parameters)
+        own = list(inspect.signature(answer).parameters)
     except Exception:
-        names = []
-    names += [f"argument {place + 1}" for place in range(len(names), len(before))]
+        own = []
+    names = _filled(own, len(own_arguments(after)))
+    if len(names) < len(after):
+        names += _filled(after[-1].names, len(after[-1].args))
+        before, after = ((*args[:-1], *args[-1].args) for args in (before, after))
     return tuple(
         name
-        for name, old, new in zip(names, before, after, strict=False)
-        if not all(
-            a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
-            for a, b in zip(tensors(old), tensors(new), strict=False)
-        )
+        for name, old, new in zip(names, before, after, strict=True)
+        if not _all_equal(list(tensors(old)), list(tensors(new)))
+    )
+
+
+def _filled(names: list[str], count: int) -> list[str]:
+    """So many names."""
+    return [*names, *(f"argument {place + 1}" for place in range(len(names), count))][:count]
+
+
+def _all_equal(old: list[torch.Tensor], new: list[torch.Tensor]) -> bool:
+    """Whether as many tensors hold the same as before, NaN where they did."""
+    return len(old) == len(new) and all(
+        a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | (a.isnan() & b.isnan())).all())
+        for a, b in zip(old, new, strict=True)
     )
 
 

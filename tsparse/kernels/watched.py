@@ -33,7 +33,8 @@ class Launch:
     """One launch: the grid, what the kernel is given, and which arguments are read back afterwards.
 
     `arguments` and `constants` (the `tl.constexpr`) stand in the order of the kernel's parameters. `driver`
-    is the text of a kernel that is launched in place of the answer and calls it by the name `helper`.
+    is the text of a kernel that is launched in place of the answer and calls it by the name `helper`, with so
+    many arguments as it `takes`; `returns` has the names and shapes of what it has to return.
     """
 
     grid: tuple[int, ...]
@@ -42,6 +43,12 @@ class Launch:
     outputs: tuple[str, ...]
     driver: str = ""
     helper: str = ""
+    takes: int = 0
+    returns: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+class Misfit(TypeError):
+    """A helper returned something that its driver cannot take; the message says what, and what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,40 @@ def bare(kernel: Any) -> Any:
     return kernel
 
 
-def driven(kernel: Any, asked: Launch) -> Any:
-    """What is launched: the answer, or the driver that calls it by its name."""
-    kernel = bare(kernel)
+def shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of a tensor of PyTorch or of Triton, where a number is a tensor too; None of others."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape)
+    if type(value).__module__ != "triton.language.core" or not hasattr(value, "shape"):
+        return None
+    return tuple(int(getattr(size, "value", size)) for size in value.shape)
+
+
+def fitted(helper: Any, returns: dict[str, tuple[int, ...]]) -> Callable[..., Any]:
+    """A helper, for a driver that is interpreted, that raises `Misfit` if it returns other shapes."""
+
+    def told(found: Any) -> str:
+        form = shape(found)
+        return type(found).__name__ if form is None else str(list(form)) if form else "a number"
+
+    def call(*args: Any) -> Any:
+        found = helper(*args)
+        parts = list(found) if isinstance(found, (tuple, list)) else [found]
+        if [shape(part) for part in parts] != list(returns.values()):
+            wanted = ", ".join(f"{name} {list(form)}" for name, form in returns.items())
+            yours = "nothing" if found is None else ", ".join(map(told, parts))
+            order = ", in this order" if len(returns) > 1 else ""
+            raise Misfit(f"{wanted}{order}; yours returns {yours}")
+        return found
+
+    return call
+
+
+def driven(kernel: Any, helper: Any, asked: Launch) -> Any:
+    """What is launched: the answer, or the driver that calls it as its `helper`."""
     if not asked.driver:
         return kernel
-    known = {**kernel.fn.__globals__, asked.helper: kernel}
+    known = {**kernel.fn.__globals__, asked.helper: helper}
     before = set(known)
     defined = run_text(asked.driver, f"<driver of {asked.helper}>", known)
     return next(value for name, value in defined.items() if name not in before and is_kernel(value))
@@ -113,8 +148,9 @@ def run(kernel: Any, asked: Launch) -> tuple[Memory, list[Seen]]:
     """Launch in the interpreter, on copies: the memory as it is afterwards, and what each program did."""
     memory = Memory(asked.arguments, asked.outputs, asked.grid)
     given = [memory.tensors.get(name, value) for name, value in asked.arguments.items()]
+    kernel = bare(kernel)
     with watching(memory) as seen:
-        driven(kernel, asked)[asked.grid](*given, *asked.constants.values())
+        driven(kernel, fitted(kernel, asked.returns), asked)[asked.grid](*given, *asked.constants.values())
     return memory, seen
 
 
@@ -139,7 +175,8 @@ def launch_compiled(kernel: Any, asked: Launch) -> tuple[torch.Tensor, ...]:
         if isinstance(value, torch.Tensor)
     }
     given = [held.get(name, value) for name, value in asked.arguments.items()]
-    driven(kernel, asked)[asked.grid](*given, *asked.constants.values())
+    kernel = bare(kernel)
+    driven(kernel, kernel, asked)[asked.grid](*given, *asked.constants.values())
     torch.cuda.synchronize()
     return tuple(
         flat(held[name]).cpu().as_strided(held[name].shape, held[name].stride()) for name in asked.outputs

@@ -175,11 +175,11 @@ def hatch(axes: Axes, where: np.ndarray, pattern: str, colour: str = INK) -> Non
     axes.add_collection(PolyCollection(boxes, facecolor="none", edgecolor=colour, lw=0, hatch=pattern))
 
 
-def outline(axes: Axes, row: float, column: float, height: float, width: float) -> None:
-    """A frame around a piece of the grid that the reader should look at."""
+def outline(axes: Axes, row: float, column: float, height: float, width: float, points: float = 1.8) -> None:
+    """A frame around a piece of the grid that the reader should look at, so many points wide."""
     box = (column - 0.5, row - 0.5)
-    frame = Rectangle(box, width, height, fill=False, ec=WRONG, lw=1.8, zorder=5, clip_on=False)
-    frame.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
+    frame = Rectangle(box, width, height, fill=False, ec=WRONG, lw=points, zorder=5, clip_on=False)
+    frame.set_path_effects([withStroke(linewidth=2 * points, foreground="white")])
     axes.add_patch(frame)
 
 

@@ -8,7 +8,16 @@ import torch
 from torch import Generator, Tensor
 
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong, poisoned_tiles
-from tsparse.grade.exercises.flash.forward import TALL, WIDE, Tile, attended, drawn, launch
+from tsparse.grade.exercises.flash.forward import (
+    STARTS_FINITE,
+    TALL,
+    WIDE,
+    Tile,
+    attended,
+    drawn,
+    far_below,
+    launch,
+)
 from tsparse.grade.launches import cdiv, kernel_text
 from tsparse.grade.outside import visited
 
@@ -46,6 +55,7 @@ def cases(rng: Generator) -> list[Case]:
         wide,
         Case("one query, 20 keys", drawn(rng, 2, 1, 20), edge=True),
         Case("scores up to 800", drawn(rng, 1, 40, 40, times=150.0), edge=True),
+        far_below(drawn(rng, 2, 17, 1)),
         *poisoned_tiles(square, blocks(*square.args)),
         *poisoned_tiles(wide, blocks(*wide.args)),
     ]
@@ -147,6 +157,15 @@ EXERCISE = Exercise(
             "diagonal not masked",
             "Skipping is not enough: on the diagonal a part of a tile is future, so query 0 saw key 1.",
             TEXT.but(f"({RULE}) & ", ""),
+        ),
+        Wrong(
+            "hidden keys score -1e9",
+            "The scores are around -1e12, and hidden keys have a larger, finite one: they take all the "
+            "weight. Set theirs to `-inf`.",
+            TEXT.but('tl.where(seen, s, float("-inf"))', "tl.where(seen, s, -1e9)"),
+        ),
+        Wrong(
+            "maximum starts at -1e9", STARTS_FINITE, TEXT.but('float("-inf"), dtype=sums', "-1e9, dtype=sums")
         ),
         Wrong(
             "aligned at the end",

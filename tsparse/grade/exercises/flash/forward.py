@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tsparse.grade.draw import normal
+from tsparse.grade.draw import normal, scored_far_below
 from tsparse.grade.exercise import Blocks, Case, Exercise, Kernel, Mistake, Wrong
 from tsparse.grade.launches import Launch, cdiv, kernel_text, output, padded
 
@@ -86,10 +86,17 @@ def cases(rng: Generator) -> list[Case]:
         Case("2 heads, 45 queries, 53 keys", drawn(rng, 2, 45, 53)),
         Case("2 heads, 33 queries, 47 keys, tiles of 16 x 32", (*drawn(rng, 2, 33, 47), WIDE)),
         Case("scores up to 800", drawn(rng, 1, 17, 40, times=150.0), edge=True),
+        far_below(drawn(rng, 2, 17, 1)),
         Case("one query, one key", drawn(rng, 2, 1, 1), edge=True),
         Case("float16", drawn(rng, 1, 33, 31, dtype=torch.float16), edge=True),
         cancelling(rng),
     ]
+
+
+def far_below(args: tuple[Tensor, Tensor, Tensor, float]) -> Case:
+    """The same lengths where every score is around -1e12."""
+    q, k, v, scale = args
+    return Case("one key, scores around -1e12", (*scored_far_below(q, k, scale), v, scale), edge=True)
 
 
 def cancelling(rng: Generator) -> Case:
@@ -111,6 +118,12 @@ def absent_keys(mistake: Mistake) -> str:
     many = -n_kv % block_n
     keys = "1 absent key has" if many == 1 else f"{many} absent keys have"
     return f"n_kv = {n_kv}: {keys} weight. Set their scores to `-inf`."
+
+
+STARTS_FINITE = (
+    "The scores are around -1e12, below the number that m_i starts with: all weights become 0, and 0/0 is "
+    "NaN. Start with `-inf`."
+)
 
 
 def end_left_out(mistake: Mistake) -> str:
@@ -170,6 +183,15 @@ EXERCISE = Exercise(
             "missing keys score 0",
             absent_keys,
             TEXT.but('columns[None, :] < n_kv, s, float("-inf")', "columns[None, :] < n_kv, s, 0.0"),
+        ),
+        Wrong(
+            "missing keys score -1e9",
+            "The scores are around -1e12, and absent keys have a larger, finite one: they take all "
+            "the weight. Set theirs to `-inf`.",
+            TEXT.but('columns[None, :] < n_kv, s, float("-inf")', "columns[None, :] < n_kv, s, -1e9"),
+        ),
+        Wrong(
+            "maximum starts at -1e9", STARTS_FINITE, TEXT.but('float("-inf"), dtype=sums', "-1e9, dtype=sums")
         ),
         Wrong(
             "lse in base 2",

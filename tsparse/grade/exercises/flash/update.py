@@ -35,6 +35,9 @@ def drive(s_ptr, v_ptr, m_ptr, l_ptr, acc_ptr, n, stride_s, stride_v, stride_acc
 """
 
 
+RETURNS = {"m_i": (M,), "l_i": (M,), "acc": (M, D)}
+
+
 def update(s: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """State after all tiles of scores s `[M, n]` and values v `[n, D]`: m `[M]`, l `[M]`, acc `[M, D]`."""
     m = s.amax(-1)
@@ -59,7 +62,7 @@ def launch(s: Tensor, v: Tensor) -> Launch:
         "stride_acc": acc.stride(0),
     }
     outputs = ("m_ptr", "l_ptr", "acc_ptr")
-    return Launch((1,), arguments, {"M": M, "C": C, "D": D}, outputs, DRIVER, "update")
+    return Launch((1,), arguments, {"M": M, "C": C, "D": D}, outputs, DRIVER, "update", 5, RETURNS)
 
 
 def cases(rng: Generator) -> list[Case]:
@@ -160,6 +163,11 @@ EXERCISE = Exercise(
             "tile measured from its own maximum",
             "l and acc are measured from the new maximum, your p from the tile's own: use the new one.",
             TEXT.but("s - m_new[:, None]", "s - tl.max(s, 1)[:, None]"),
+        ),
+        Wrong(
+            "m and l exchanged",
+            "You return l first: the three come back as they were given, m_i, l_i, acc.",
+            TEXT.but("return m_new, l_i", "return l_i, m_new"),
         ),
         Wrong(
             "divided by l",

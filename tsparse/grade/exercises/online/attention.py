@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from tsparse.grade.draw import scored_far_below
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 from tsparse.grade.watch import NO_ATTENTION
 
@@ -18,10 +19,10 @@ KEYS, STRIP = 4_500_000, 32
 """Keys and queries of the heavy case: one strip of its scores takes 1.15 GB in float64."""
 
 
-def start(n: int, size: int, dtype: torch.dtype) -> State:
+def start(n: int, size: int, dtype: torch.dtype, lowest: float) -> State:
     """m_i, l_i and acc of n queries before the first tile."""
     return (
-        torch.full((n,), -math.inf, dtype=dtype),
+        torch.full((n,), lowest, dtype=dtype),
         torch.zeros(n, dtype=dtype),
         torch.zeros(n, size, dtype=dtype),
     )
@@ -36,13 +37,23 @@ def update(state: State, s: Tensor, v: Tensor) -> State:
 
 
 def walk(
-    q: Tensor, k: Tensor, v: Tensor, block_q: int, block_k: int, step: Update = update, last: int = 0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    block_q: int,
+    block_k: int,
+    step: Update = update,
+    last: int = 0,
+    lowest: float = -math.inf,
 ) -> Tensor:
-    """Attention by tiles, with `step` as its update; `last` keys at the end of k are never read."""
+    """Attention by tiles, with `step` as its update; `last` keys at the end of k are never read.
+
+    The maximum starts at `lowest`.
+    """
     out = torch.empty(len(q), v.shape[1], dtype=q.dtype)
     for rows in torch.arange(len(q)).split(block_q):
         q_i = q[rows] / math.sqrt(q.shape[1])
-        state = start(len(rows), v.shape[1], q.dtype)
+        state = start(len(rows), v.shape[1], q.dtype, lowest)
         for j in range(0, len(k) - last, block_k):
             state = step(state, q_i @ k[j : j + block_k].T, v[j : j + block_k])
         out[rows] = state[2] / state[1][:, None]
@@ -70,6 +81,7 @@ def tiled_cases(rng: Generator) -> list[Case]:
         one.args[0][:, 0], one.args[1][:, 0] = 1.0, sign * 1600 + one.args[1][:, 0]
     far = case("scores rise by more than exp can hold", 9, 20, 4, 3, (4, 8), edge=True)
     far.args[0][:, 0], far.args[1][:, 0] = 1.0, 200.0 * torch.arange(20)
+    below = case("one key, scores around -1e12", 9, 1, 4, 3, (4, 8), edge=True)
     turned = case("k and v that are not contiguous", 10, 14, 5, 4, (4, 4), edge=True)
     args = (turned.args[0], *(x.T.contiguous().T for x in turned.args[1:3]), 4, 4)
     single = case("float32", 19, 23, 8, 5, (8, 8), edge=True)
@@ -87,6 +99,7 @@ def tiled_cases(rng: Generator) -> list[Case]:
         large,
         small,
         far,
+        Case(below.name, (*scored_far_below(below.args[0], below.args[1], 0.5), *below.args[2:]), edge=True),
         Case(turned.name, args, edge=True),
         Case("float32", (*(x.float() for x in single.args[:3]), 8, 8), edge=True),
         Case(f"{STRIP} queries, {KEYS:,} keys", (*long, STRIP, 1 << 15), edge=True, heavy=True),
@@ -195,6 +208,13 @@ def filled_up(q: Tensor, k: Tensor, v: Tensor, block_q: int, block_k: int) -> Te
     return walk(q, pad(k, (0, 0, 0, more)), pad(v, (0, 0, 0, more)), block_q, block_k)
 
 
+def filled_up_low(q: Tensor, k: Tensor, v: Tensor, block_q: int, block_k: int) -> Tensor:
+    """The last tile is filled up with keys whose score is -1e9."""
+    more = -len(k) % block_k
+    scores = torch.cat([q @ k.T / math.sqrt(q.shape[1]), q.new_full((len(q), more), -1e9)], 1)
+    return scores.softmax(1) @ torch.nn.functional.pad(v, (0, 0, 0, more))
+
+
 def one_dropped(q: Tensor, k: Tensor, v: Tensor, block_q: int, block_k: int) -> Tensor:
     """Only whole tiles are walked; where there is none, the first."""
     return walk(q, k, v, block_q, block_k, last=len(k) % block_k if len(k) > block_k else 0)
@@ -270,6 +290,18 @@ ATTENTION = Exercise(
         ),
         Wrong("last tile dropped", says_dropped, one_dropped),
         Wrong("missing keys score 0", says_filled, filled_up),
+        Wrong(
+            "missing keys score -1e9",
+            "The score of the key is around -1e12, and the places past the end have a larger, finite one: "
+            "they take all the weight. Give them `-inf`.",
+            filled_up_low,
+        ),
+        Wrong(
+            "maximum starts at -1e9",
+            "The scores here are around -1e12, below the number that your maximum starts with: all weights "
+            "become 0, and 0/0 is NaN. Start with `-inf`.",
+            lambda q, k, v, block_q, block_k: walk(q, k, v, block_q, block_k, lowest=-1e9),
+        ),
         Wrong(
             "no scale",
             "Scores are the products divided by the root of D; yours are not divided.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from tsparse.grade.draw import FAR_BELOW
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 
 Part = tuple[Tensor, Tensor]
@@ -45,6 +46,12 @@ def merge_cases(rng: Generator) -> list[Case]:
         case(
             "query 1 sees nothing in either half", half(3, 4, 0.0, (0, 1)), half(3, 4, 0.0, (1,)), edge=True
         ),
+        case(
+            "lse around -1e12, and an empty half",
+            half(3, 4, FAR_BELOW),
+            half(3, 4, 0.0, (0, 1, 2)),
+            edge=True,
+        ),
         case("one query, one channel", half(1, 1), half(1, 1), edge=True),
         case("an output that is not contiguous", (wide[0][:, ::2], wide[1]), half(5, 3), edge=True),
         case("float32", short(half(4, 3)), short(half(4, 3)), edge=True),
@@ -62,6 +69,13 @@ def weighed(out1: Tensor, weight1: Tensor, out2: Tensor, weight2: Tensor) -> Ten
 def visible(lse1: Tensor, lse2: Tensor) -> tuple[Tensor, Tensor]:
     """1 for halves that hold a key and 0 for empty ones."""
     return (lse1 > -torch.inf).to(lse1.dtype), (lse2 > -torch.inf).to(lse2.dtype)
+
+
+def bounded(out1: Tensor, lse1: Tensor, out2: Tensor, lse2: Tensor) -> Part:
+    """The larger lse is kept above -1e9, so that no -inf is subtracted from itself."""
+    larger = torch.maximum(lse1, lse2).clamp(min=-1e9)
+    weight1, weight2 = (lse1 - larger).exp(), (lse2 - larger).exp()
+    return weighed(out1, weight1, out2, weight2), larger + (weight1 + weight2).log()
 
 
 def first_empty(mistake: Mistake) -> int:
@@ -118,6 +132,14 @@ MERGE = Exercise(
                 weighed(out1, lse1.exp(), out2, lse2.exp()),
                 (lse1.exp() + lse2.exp()).log(),
             ),
+        ),
+        Wrong(
+            "-1e9 as a bound",
+            lambda m: (
+                f"The lse of query 0 is {float(m.want[1][0]):.0e}, below the finite number with which you "
+                "keep `-inf` away, so its weight becomes 0. Ask for `-inf` itself, or use `nan_to_num(0.0)`."
+            ),
+            bounded,
         ),
         Wrong(
             "both empty NaN",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Generator, Tensor
 
+from tsparse.grade.draw import FAR_BELOW
 from tsparse.grade.exercise import Case, Exercise, Mistake, Wrong
 from tsparse.grade.values import Once
 
@@ -56,6 +57,7 @@ def streaming_cases(rng: Generator) -> list[Case]:
         case("a chunk of -inf between two", chunk(3, 1.0), hidden, chunk(4, 2.0), edge=True),
         case("numbers around 950", chunk(4, 948.0), chunk(5, 950.0), edge=True),
         case("numbers around -950", chunk(4, -950.0), chunk(5, -948.0), edge=True),
+        case("one number, around -1e12", chunk(1, FAR_BELOW), edge=True),
         case("one number a chunk", *(chunk(1, top) for top in (1.0, 3.0, 2.0)), edge=True),
         case("float32", chunk(5, 1.0).float(), chunk(4, 3.0).float(), edge=True),
         Case(f"{MANY:,} chunks of {LONG:,} numbers", (Once(_long),), edge=True, heavy=True),
@@ -101,10 +103,17 @@ def says_kept(mistake: Mistake) -> str:
 
 
 def walk(
-    chunks: Chunks, rescale: float = 1.0, own_maximum: bool = False, guarded: bool = True
+    chunks: Chunks,
+    rescale: float = 1.0,
+    own_maximum: bool = False,
+    guarded: bool = True,
+    lowest: float = -math.inf,
 ) -> tuple[Tensor, Tensor]:
-    """The reference with a mistake in it; `rescale` multiplies the exponent of what was summed before."""
-    maximum, total = torch.tensor(-math.inf), torch.tensor(0.0)
+    """The reference with a mistake in it; `rescale` multiplies the exponent of what was summed before.
+
+    The maximum starts at `lowest`.
+    """
+    maximum, total = torch.tensor(lowest), torch.tensor(0.0)
     for chunk in chunks:
         if len(chunk) == 0:
             continue
@@ -172,6 +181,14 @@ STREAMING_SOFTMAX = Exercise(
             "-inf minus -inf",
             "A chunk is all `-inf` before any number came, and `-inf - -inf` is NaN: skip such a chunk.",
             lambda chunks: walk(chunks, guarded=False),
+        ),
+        Wrong(
+            "maximum starts at -1e9",
+            lambda m: (
+                f"Your maximum is {float(m.got[0]):.3g}, and the only number is {float(m.want[0]):.3g}: it "
+                "must not start above any number that may come. Start with `-inf`."
+            ),
+            lambda chunks: walk(chunks, lowest=-1e9),
         ),
         Wrong(
             "everything kept",
