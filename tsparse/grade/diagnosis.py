@@ -220,8 +220,7 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
     found = difference(trial.outcome.value, trial.want)
     assert found is not None
     scene = Scene(exercise, trial, trials, run, found)
-    path = " of part ".join(str(key) for key in reversed(found.path))
-    part = f"Part {path} of your result: " if path else ""
+    part = _part(exercise, trial, found.path)
     for name, probe in probes.PROBES:
         sentence = probe(scene)
         if sentence:
@@ -232,6 +231,15 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
     right = [f"“{other.case.name}”" for other in trials if not other.fault][:3]
     lengths = f" Right for {' and '.join(right)}, wrong for “{trial.case.name}”." if right else ""
     return Diagnosis("right on some cases" if right else None, part + sentence + lengths, trial)
+
+
+def _part(exercise: Exercise, trial: Trial, path: Sequence[int | str]) -> str:
+    """Which of several results is meant: the tensor that a kernel wrote, or a place in what was returned."""
+    if not path:
+        return ""
+    if exercise.kernel:
+        return f"`{exercise.kernel.launch(*trial.case.args).outputs[int(path[0])]}`: "
+    return f"Part {' of part '.join(str(key) for key in reversed(path))} of your result: "
 
 
 def _timed_out(exercise: Exercise, trial: Trial) -> str:
