@@ -237,8 +237,9 @@ def _part(exercise: Exercise, trial: Trial, path: Sequence[int | str]) -> str:
     """Which of several results is meant: the tensor that a kernel wrote, or a place in what was returned."""
     if not path:
         return ""
-    if exercise.kernel:
-        return f"`{exercise.kernel.launch(*trial.case.args).outputs[int(path[0])]}`: "
+    launch = exercise.kernel and exercise.kernel.launch(*trial.case.args)
+    if launch and not launch.driver:
+        return f"`{launch.outputs[int(path[0])]}`: "
     return f"Part {' of part '.join(str(key) for key in reversed(path))} of your result: "
 
 
