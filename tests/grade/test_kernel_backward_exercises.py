@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.grade.kernel_backward_answers import RIGHT, WRONG, Answer
+from tests.grade.kernel_backward_answers import RIGHT, TESTS, WRONG, Answer
 from tests.grade.toys import judged
 from tsparse import show
 from tsparse.grade.exercises import exercise
@@ -44,6 +44,30 @@ def test_row_lists_in_place_of_transposed_ones_are_named():
     verdict = judged(exercise("kernel.dkdv"), wrong.answer)
     assert verdict.mistake == "row lists used"
     assert "right on symmetric layouts only" in verdict.message
+
+
+@pytest.mark.parametrize("name", ["q", "lse"])
+def test_whatever_was_loaded_without_other_is_in_the_sentence(name):
+    place = {"q": "rows[:, None] * stride_q + d, mask=rows[:, None] < n_q", "lse": "rows, mask=rows < n_q"}[
+        name
+    ]
+    load = f"{name}_ptr + {place}"
+    verdict = judged(exercise("kernel.dkdv"), dkdv.TEXT.but(f"{load}, other=0.0", load))
+    assert "load q, do, lse, delta with `other=0.0`" in verdict.message
+
+
+def test_tensor_that_a_kernel_wrote_wrongly_is_named():
+    verdict = judged(
+        exercise("kernel.dkdv"), dkdv.TEXT.but("dk += tl.dot(tl.trans(ds)", "dk += tl.dot(tl.trans(p)")
+    )
+    assert verdict.message.startswith("In `dk`: First wrong number")
+
+
+def test_test_with_another_scale_or_one_channel_is_not_told_of_something_else():
+    one = exercise("kernel.wrong_gradients")
+    assert "the scale 1/√D" in judged(one, TESTS["the scale forgotten"]).message
+    assert "several channels" in judged(one, TESTS["a dout of zeros"]).message
+    assert judged(one, TESTS["the empty row is NaN"]).message.endswith("or NaN.")
 
 
 @pytest.mark.parametrize("topic", [dq, dkdv])

@@ -233,13 +233,14 @@ def _by_probe(exercise: Exercise, trial: Trial, trials: Sequence[Trial], run: Ru
     return Diagnosis("right on some cases" if right else None, part + sentence + lengths, trial)
 
 
-def _part(exercise: Exercise, trial: Trial, path: tuple[int | str, ...]) -> str:
-    """Which part of the result is meant: by its place, or by the output that a kernel wrote it to."""
-    if exercise.kernel and path:
-        output = exercise.kernel.launch(*trial.case.args).outputs[int(path[0])]
-        return f"In `{output.removesuffix('_ptr')}`: "
-    place = " of part ".join(str(key) for key in reversed(path))
-    return f"Part {place} of your result: " if path else ""
+def _part(exercise: Exercise, trial: Trial, path: Sequence[int | str]) -> str:
+    """Which of several results is meant: the tensor that a kernel wrote, or a place in what was returned."""
+    if not path:
+        return ""
+    launch = exercise.kernel and exercise.kernel.launch(*trial.case.args)
+    if launch and not launch.driver:
+        return f"In `{launch.outputs[int(path[0])].removesuffix('_ptr')}`: "
+    return f"Part {' of part '.join(str(key) for key in reversed(path))} of your result: "
 
 
 def _timed_out(exercise: Exercise, trial: Trial) -> str:

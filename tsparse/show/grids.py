@@ -127,7 +127,8 @@ def draw_matrix(
     """
     low, high = limits or value_limits(table)
     finite = np.isfinite(table)
-    scaled = np.clip((np.where(finite, table, low) - low) / ((high - low) or 1), 0, 1)
+    with np.errstate(over="ignore"):  # numbers near the largest there is, as -1.8e308 in place of -inf
+        scaled = np.clip((np.where(finite, table, low) - low) / ((high - low) or 1), 0, 1)
     colours = (style.DIVERGING if low < 0 else style.SEQUENTIAL)(scaled)[..., :3]
     colours[~finite] = style.rgb(style.PAPER)
     style.cells(axes, colours)

@@ -64,10 +64,10 @@ QUESTIONS = (
     ),
     Question(
         id="12.judge.merge",
-        text="Half 1: output 10, lse = 0. Half 2: output 20, lse = ln 3. What is the merged output?",
-        options=("15", "17.5", "12.5", "30"),
+        text="Half 1: output 6, lse = ln 2. Half 2: output 12, lse = ln 4. What is the merged output?",
+        options=("9", "10", "8", "18"),
         right=1,
-        why="The sums are 1 and 3, so the shares are 1/4 and 3/4: 2.5 + 15. The lse is ln 4.",
+        why="The sums are 2 and 4, so the shares are 1/3 and 2/3: 2 + 8. The lse is ln 6.",
     ),
     Question(
         id="12.judge.tiled",
@@ -78,9 +78,9 @@ QUESTIONS = (
     ),
     Question(
         id="12.judge.sink",
-        text="A row has lse = 2 and its head's sink is 2. How much weight is left for the keys?",
-        options=("All of it", "Half", "None", "exp(2)"),
+        text="A row has lse = ln 4 and its head's sink is 0. How much weight is left for the keys?",
+        options=("All of it", "Four fifths", "A fifth", "ln 4"),
         right=1,
-        why="The keys have exp(2) of a sum of 2 exp(2). A sink as strong as all keys together takes half.",
+        why="The keys have 4 of a sum of 4 + exp(0) = 5. A sink of 0 is not no sink: it takes a fifth.",
     ),
 )

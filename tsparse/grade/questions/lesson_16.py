@@ -46,10 +46,10 @@ QUESTIONS = (
     ),
     Question(
         id="16.judge.delta",
-        text="o = (1, 2), do = (3, -1), and the weights of the row are (0.5, 0.5). What is delta?",
-        options=("1", "2", "0.5", "It cannot be known without v"),
+        text="o = (2, 3), do = (4, -1), and the weights of the row are (0.5, 0.5). What is delta?",
+        options=("5", "2.5", "11", "It cannot be known without v"),
         right=0,
-        why="1 * 3 + 2 * (-1) = 1. The weights and values are in o already.",
+        why="2 * 4 + 3 * (-1) = 5. The weights and values are in o already.",
     ),
     Question(
         id="16.judge.dq",

@@ -75,9 +75,9 @@ QUESTIONS = (
     ),
     Question(
         id="17.judge.order",
-        text="crow = [0, 2, 7, 9]. Which order of rows starts the heaviest first?",
-        options=("[1, 0, 2]", "[2, 1, 0]", "[1, 2, 0]", "[5, 2, 2]"),
+        text="crow = [0, 3, 4, 7, 12]. Which order of rows starts the heaviest first?",
+        options=("[3, 0, 2, 1]", "[3, 2, 1, 0]", "[3, 2, 0, 1]", "[5, 3, 3, 1]"),
         right=0,
-        why="The rows hold 2, 5 and 2 blocks: row 1 first, then 0 before 2, as they weigh the same.",
+        why="The rows hold 3, 1, 3 and 5 blocks: row 3 first; 0 before 2, as they weigh the same; then 1.",
     ),
 )

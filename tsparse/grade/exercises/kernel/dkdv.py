@@ -232,7 +232,7 @@ DKDV = Exercise(
         ),
         Wrong(
             "other= forgotten on do",
-            "Rows of do past the end are undefined, and 0 · NaN is NaN: load do with `other=0.0`.",
+            "Rows past the end are undefined, and 0 · NaN is NaN: load q, do, lse, delta with `other=0.0`.",
             TEXT.but(
                 "do_ptr + rows[:, None] * stride_q + d, mask=rows[:, None] < n_q, other=0.0)",
                 "do_ptr + rows[:, None] * stride_q + d, mask=rows[:, None] < n_q)",

@@ -241,7 +241,10 @@ WRONG_GRADIENTS = Exercise(
     wrong=(
         Wrong(
             "outputs only",
-            passed("outputs cannot show it. Compare the gradients too."),
+            passed(
+                "its output is right. Compare the gradients too, place by place, on random inputs with "
+                "several channels."
+            ),
             lambda a, mask: compared(a, mask, names=("out",)),
         ),
         Wrong(
@@ -281,7 +284,10 @@ WRONG_GRADIENTS = Exercise(
         ),
         Wrong(
             "no tolerance",
-            failed("what differs in its last digits is rounding. Allow 1e-8, and answer with nothing else."),
+            failed(
+                "yours is another. If in the last digits, that is rounding: allow 1e-8. If by more, look at "
+                "what you compare with: dense attention of your own, with the scale 1/√D."
+            ),
             lambda a, mask: compared(a, mask, torch.equal),
         ),
         Wrong(
@@ -296,7 +302,10 @@ WRONG_GRADIENTS = Exercise(
         ),
         Wrong(
             "an empty row sees everything",
-            failed("a query that sees nothing gets output 0 and no gradient; yours averages all values."),
+            failed(
+                "a query that sees nothing gets output 0 and no gradient; yours gets an average of all "
+                "values, or NaN."
+            ),
             lambda a, mask: compared(a, mask, empty=1 / mask.shape[1]),
         ),
     ),

@@ -82,6 +82,8 @@ def tiled_cases(rng: Generator) -> list[Case]:
     far = case("scores rise by more than exp can hold", 9, 20, 4, 3, (4, 8), edge=True)
     far.args[0][:, 0], far.args[1][:, 0] = 1.0, 200.0 * torch.arange(20)
     below = case("one key, scores around -1e12", 9, 1, 4, 3, (4, 8), edge=True)
+    apart = case("scores around 800 and -800 in one tile", 9, 20, 4, 3, (4, 8), edge=True)
+    apart.args[0][:, 0], apart.args[1][:, 0] = torch.tensor([1.0, -1.0]).repeat(5)[:9], 1600.0
     turned = case("k and v that are not contiguous", 10, 14, 5, 4, (4, 4), edge=True)
     args = (turned.args[0], *(x.T.contiguous().T for x in turned.args[1:3]), 4, 4)
     single = case("float32", 19, 23, 8, 5, (8, 8), edge=True)
@@ -100,6 +102,7 @@ def tiled_cases(rng: Generator) -> list[Case]:
         small,
         far,
         Case(below.name, (*scored_far_below(below.args[0], below.args[1], 0.5), *below.args[2:]), edge=True),
+        apart,
         Case(turned.name, args, edge=True),
         Case("float32", (*(x.float() for x in single.args[:3]), 8, 8), edge=True),
         Case(f"{STRIP} queries, {KEYS:,} keys", (*long, STRIP, 1 << 15), edge=True, heavy=True),
@@ -158,6 +161,17 @@ def says_filled(mistake: Mistake) -> str:
     )
 
 
+def says_shared(mistake: Mistake) -> str:
+    """For one maximum of all queries of a tile; raises IndexError where no query came to nothing."""
+    q, k = mistake.case.args[:2]
+    query = int(mistake.got.isnan().any(1).nonzero()[0, 0])
+    score = float((k @ q[query]).max()) / math.sqrt(q.shape[1])
+    return (
+        f"The largest score of query {query} is {score:.0f}; measured from the maximum of another query all "
+        "its exponentials are 0, and 0/0 is NaN. Each query has its own maximum."
+    )
+
+
 def whole_rows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention of some queries with all their scores at once."""
     return torch.softmax(q @ k.T / math.sqrt(q.shape[1]), 1) @ v
@@ -194,6 +208,19 @@ def first_maximum(state: State, s: Tensor, v: Tensor) -> State:
     m_i = torch.where(state[0] == -math.inf, s.amax(1), state[0])
     p = torch.exp(s - m_i[:, None])
     return m_i, state[1] + p.sum(1), state[2] + p @ v
+
+
+def tile_maximum(state: State, s: Tensor, v: Tensor) -> State:
+    """All queries of a tile are measured from one maximum."""
+    m_new = torch.maximum(state[0], s.max())
+    p, alpha = torch.exp(s - m_new[:, None]), torch.exp(state[0] - m_new)
+    return m_new, state[1] * alpha + p.sum(1), state[2] * alpha[:, None] + p @ v
+
+
+def divided(state: State, s: Tensor, v: Tensor) -> State:
+    """What was gathered is divided by its sum before the next tile comes."""
+    m_i, l_i, acc = state
+    return update((m_i, l_i, acc / l_i.where(l_i > 0, 1.0)[:, None]), s, v)
 
 
 def averaged(state: State, s: Tensor, v: Tensor) -> State:
@@ -287,6 +314,17 @@ ATTENTION = Exercise(
             "softmax per tile",
             "You averaged finished tiles; they must share one sum.",
             lambda q, k, v, block_q, block_k: walk(q, k, v, block_q, block_k, averaged),
+        ),
+        Wrong(
+            "one maximum for a tile",
+            says_shared,
+            lambda q, k, v, block_q, block_k: walk(q, k, v, block_q, block_k, tile_maximum),
+        ),
+        Wrong(
+            "divided in every tile",
+            "You divide by l in every tile, so that the next one adds its share to a finished average: "
+            "divide once, after the last.",
+            lambda q, k, v, block_q, block_k: walk(q, k, v, block_q, block_k, divided),
         ),
         Wrong("last tile dropped", says_dropped, one_dropped),
         Wrong("missing keys score 0", says_filled, filled_up),

@@ -146,6 +146,12 @@ def last_chunk(chunks: Chunks) -> Pair:
     return streaming([[chunk for chunk in chunks if len(chunk)][-1]])
 
 
+def read_twice(chunks: Chunks) -> Pair:
+    """The maximum in a first pass; the second finds nothing left."""
+    maximum = streaming(chunks)[0]
+    return maximum, sum(((chunk - maximum).exp().sum() for chunk in chunks), torch.zeros_like(maximum))
+
+
 def lse(chunks: Chunks) -> Tensor:
     """The logarithm of the sum of exp(x)."""
     maximum, total = streaming(chunks)
@@ -204,6 +210,12 @@ STREAMING_SOFTMAX = Exercise(
             without_maximum,
         ),
         Wrong("lse returned", "You return m + log l, one number; the task wants the pair (m, l).", lse),
+        Wrong(
+            "read twice",
+            "Your maximum is right and your sum is 0: each chunk can be read once, and a second loop over "
+            "`chunks` finds none.",
+            read_twice,
+        ),
         Wrong(
             "last chunk only",
             "What came before the last chunk is lost: the sum starts anew with each chunk.",

@@ -187,7 +187,7 @@ def says_sides(mistake: Mistake) -> str:
     """For sides that were added."""
     got, want = (named(mistake, name) for name in (mistake.got, mistake.want))
     sides = " and ".join(f"{one['block_m']} x {one['block_n']} are {area(one):,}" for one in (got, want))
-    return f"The sides are multiplied, not added: {sides} score elements."
+    return f"Size is one side times the other: {sides} score elements."
 
 
 def says_tie(mistake: Mistake) -> str:
