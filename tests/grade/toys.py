@@ -32,8 +32,8 @@ def light(exercise: Exercise) -> Exercise:
     return replace(exercise, cases=lambda rng: [case for case in exercise.cases(rng) if not case.heavy])
 
 
-def judged(exercise: Exercise, answer: Any, seconds: float = 10.0, seed: int = 0) -> Verdict:
-    """The verdict on an answer in this process."""
+def judged(exercise: Exercise, answer: Any, seconds: float = 60.0, seed: int = 0) -> Verdict:
+    """The verdict on an answer in this process, with time enough for a busy machine."""
     return judge(exercise, run_here(answer, seconds), seed)
 
 

@@ -145,7 +145,7 @@ def test_rounding_and_matching_nan_are_no_difference() -> None:
 
 def test_of_different_shapes_the_beginnings_are_drawn(monkeypatch) -> None:
     drawn = []
-    monkeypatch.setattr(compare, "draw", lambda axes, table, limits: drawn.append(table.shape))
+    monkeypatch.setattr(compare, "draw", lambda axes, table, *_: drawn.append(table.shape))
     assert "yours [300, 2000], expected [4, 4]" in show.comparison(torch.ones(300, 2000), causal(4), "").alt
     assert drawn == [(compare.LARGEST_DRAWN, compare.LARGEST_DRAWN), (4, 4)]
 

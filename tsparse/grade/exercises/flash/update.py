@@ -143,12 +143,6 @@ EXERCISE = Exercise(
             TEXT.but("alpha[:, None]", "alpha[None, :]"),
         ),
         Wrong(
-            "nothing returned",
-            "Your function returns nothing: end it with `return` and the three, in the order m_i, l_i, acc.",
-            TEXT.but("    return m_new, l_i, acc\n", ""),
-            raises=True,
-        ),
-        Wrong(
             "l replaced",
             "l holds the sum over all earlier tiles: add to it.",
             TEXT.but("l_i * alpha + tl.sum", "tl.sum"),
