@@ -41,7 +41,9 @@ def attention(
     half precision for the results in float32.
     Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
     reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
-    everything whose blocks hold it. `torch.func.grad` works, `torch.vmap` does not (NotImplementedError).
+    everything whose blocks hold it. The backward pass has each weight from its score and lse: where scores
+    are as large as s, weights are wrong by s * eps of themselves. `torch.func.grad` works, `torch.vmap` is
+    refused (NotImplementedError).
     `torch.compile` leaves this as it is and compiles what is around it: it would unroll all chunks.
     """
     out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
