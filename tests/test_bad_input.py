@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,11 @@ TENSORS = [
     ({"scale": 0.0}, ValueError, "scale must be above 0 and finite, got 0.0"),
     ({"scale": -1.0}, ValueError, "scale must be above 0 and finite, got -1.0"),
     ({"scale": "1"}, TypeError, "scale must be a number, got '1'"),
+    (
+        {"scale": np.float32(1)},
+        TypeError,
+        "scale must be a number, got np.float32(1.0); pass float(...) of it",
+    ),
     ({"softcap": -1.0}, ValueError, "softcap must be above 0"),
     ({"softcap": 0}, ValueError, "softcap must be above 0"),
     ({"softcap": math.inf}, ValueError, "softcap must be above 0 and finite"),
@@ -55,9 +61,20 @@ MASKS = [
 ]
 LAYOUTS = [
     ({"layout": Causal()}, TypeError, "layout must be a BlockLayout, got the pattern Causal(); call"),
-    ({"layout": torch.ones(6, 7)}, TypeError, "layout must be a BlockLayout, made by pattern.layout(n), got"),
+    ({"layout": None}, TypeError, "layout must be a BlockLayout, made by pattern.layout(n), got NoneType"),
+    ({"layout": torch.ones(6, 7) > 0}, TypeError, "got Tensor; BlockLayout.from_dense(mask) makes one"),
+    (
+        {"layout": Causal().layout(8).to_block_mask()},
+        TypeError,
+        "BlockLayout.from_block_mask(block_mask) makes",
+    ),
     ({"layout": Causal().layout(8)}, ValueError, "layout is for 8 queries and 8 keys, but q has 6"),
-    ({"layout": Causal().layout(6)}, ValueError, "make one with pattern.layout(6, 7)"),
+    ({"layout": Causal().layout(6)}, ValueError, "make one with pattern.layout(6, 7), and q_offset=1 if the"),
+    (
+        {"layout": Causal().layout(4, 2)},
+        ValueError,
+        "but q has 6 and k has 7; q, k and v are [batch, heads, tok",
+    ),
     ({"layout": Padding([1, 2, 3]).layout(6, 7)}, ValueError, "layout is for 3 batch entries, but q has 2"),
     ({"layout": PerHead([Causal()] * 3).layout(6, 7)}, ValueError, "layout is for 3 heads, but q has 4"),
     ({"layout": Causal().layout(6, 7).to("meta")}, ValueError, "layout is on meta, but q is on cpu; use"),
@@ -168,6 +185,7 @@ def test_bad_mask_is_named(mask, error: type[Exception], message: str) -> None:
         ({"n_q": 0}, ValueError, "n_q must be 1 or more, got 0"),
         ({"n_q": -4}, ValueError, "n_q must be 1 or more"),
         ({"n_q": "8"}, TypeError, "n_q must be an integer, got '8'"),
+        ({"n_q": np.int64(8)}, TypeError, "n_q must be an integer, got np.int64(8); pass int(...) of it"),
         ({"n_kv": 0}, ValueError, "n_kv must be 1 or more"),
         ({"q_offset": -1}, ValueError, "q_offset must be 0 or more"),
         ({"block": 0}, ValueError, "block must be 1 or more"),

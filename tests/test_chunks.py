@@ -5,8 +5,9 @@ import torch
 
 from tests.backends import tensors
 from tests.closed_forms import ATOMS, EXPRESSIONS, Form
+from tests.test_gather import LargestTensor
 from tests.test_gather_backward import gradients
-from tsparse import BlockLayout, Causal, Full, Global, Local, Pattern, SlidingWindow, chunks
+from tsparse import BlockLayout, Causal, Full, Global, Local, Pattern, SlidingWindow, Strided, chunks
 from tsparse.runs import UNDECIDED, Grid, Runs
 
 
@@ -187,6 +188,14 @@ def test_a_chunk_holds_no_row_twice_and_no_more_scores_than_allowed(monkeypatch:
             scores = queries.numel() * keys.shape[1]
             assert scores <= most or len(queries) == 1
             assert scores > 100  # not many small ones either
+
+
+@pytest.mark.parametrize("block", [16, 128])
+def test_one_query_of_a_long_text_makes_nothing_longer_than_the_text(block: int) -> None:
+    layout = (Strided(block) & Causal()).layout(1, 1 << 18, block=block, q_offset=(1 << 18) - 1)
+    with LargestTensor() as seen:
+        chunks.chunks(layout, 1, 2, 2)  # the windows of its two heads are as far apart as the text is long
+    assert seen.bytes <= 4 * layout.n_kv
 
 
 def test_first_pieces_come_before_the_others_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,12 +90,30 @@ def test_queries_past_the_end_do_not_overflow() -> None:
     )
 
 
-def test_a_gradient_of_a_gradient_is_refused() -> None:
+def test_a_gradient_of_a_gradient_is_refused_and_never_missing() -> None:
     q, k, v = (x.requires_grad_() for x in tensors(8, 8))
     out = sparse_attention(q, k, v, Causal().layout(8, block=4), backend="gather")
-    (dq,) = torch.autograd.grad(out.square().sum(), q, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        dq.sum().backward()
+    for loss in (out.square().sum(), out.sum()):  # the gradient of a sum is a constant, 1
+        (dq,) = torch.autograd.grad(loss, q, create_graph=True)
+        with pytest.raises(RuntimeError, match='"gather" has first derivatives only: use backend="reference'):
+            torch.autograd.grad(loss + dq.square().sum(), (q, k, v), retain_graph=True)
+        with pytest.raises(RuntimeError, match='"gather" has first derivatives only: use backend="reference'):
+            (loss + dq.square().sum()).backward(retain_graph=True)
+
+
+def test_torch_func_differentiates_it_once_and_does_not_map_it() -> None:
+    q, k, v = tensors(8, 8)
+    layout = Causal().layout(8, block=4)
+
+    def loss(q: torch.Tensor, backend: str = "gather") -> torch.Tensor:
+        return sparse_attention(q, k, v, layout, backend=backend).square().sum()
+
+    torch.testing.assert_close(torch.func.grad(loss)(q), torch.func.grad(loss)(q, "reference"))
+    with pytest.raises(RuntimeError, match="has first derivatives only"):
+        torch.func.grad(lambda q: torch.func.grad(loss)(q).sum())(q)
+    for several in (loss, torch.func.grad(loss)):
+        with pytest.raises(NotImplementedError, match=r"not mapped by torch\.vmap: use"):
+            torch.vmap(several)(q[None])
 
 
 def test_gradients_are_the_same_bit_for_bit_in_every_run() -> None:

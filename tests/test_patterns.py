@@ -31,6 +31,26 @@ from tsparse import (
 FORMS = ATOMS + EXPRESSIONS + PER_HEAD
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Counting(Pattern):
+    """How many keys back: no rule."""
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return q_idx - kv_idx
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Yes(Pattern):
+    """Every key, in the wrong words."""
+
+    def __call__(
+        self, b: torch.Tensor, h: torch.Tensor, q_idx: torch.Tensor, kv_idx: torch.Tensor
+    ) -> torch.Tensor:
+        return True  # type: ignore[return-value]
+
+
 def squeezed(mask: torch.Tensor) -> torch.Tensor:
     """`[B, H, n_q, n_kv]` in the shape `Pattern.mask` gives."""
     return mask[0, 0] if mask.shape[:2] == (1, 1) else mask
@@ -243,7 +263,20 @@ def test_pattern_keeps_its_own_copy_of_a_table() -> None:
         (lambda: Causal().mask(4.0), TypeError, "n_q must be an integer, got 4.0"),
         (lambda: Causal() & 3, TypeError, "unsupported operand"),
         (lambda: Causal() | None, TypeError, "unsupported operand"),
+        (
+            lambda: Causal() and Full(),
+            TypeError,
+            "Causal() is neither true nor false: write `&`, `|`, `~` for",
+        ),
+        (lambda: not Causal(), TypeError, "Causal() is neither true nor false"),
         (lambda: Pattern().mask(2), NotImplementedError, "does not define its elementwise rule"),
+        (
+            lambda: Counting().mask(2),
+            TypeError,
+            "must return a bool tensor, True = may attend, got torch.int64",
+        ),
+        (lambda: Counting().layout(2), TypeError, "the rule of Counting() must return a bool tensor"),
+        (lambda: Yes().layout(2), TypeError, "the rule of Yes() must return a bool tensor"),
     ],
 )
 def test_bad_argument_is_named(make, error: type[Exception], message: str) -> None:

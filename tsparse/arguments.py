@@ -13,7 +13,7 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def whole(name: str, value: object, least: int) -> int:
     """`value` if it is an integer of at least `least`; otherwise TypeError or ValueError naming `name`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {_described(value, int)}")
     if value < least:
         raise ValueError(f"{name} must be {least} or more, got {value}")
     return value
@@ -22,10 +22,17 @@ def whole(name: str, value: object, least: int) -> int:
 def positive(name: str, value: object) -> float:
     """`value` if it is a finite number above 0; otherwise TypeError or ValueError naming `name`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {_described(value, float)}")
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be above 0 and finite, got {value}")
     return float(value)
+
+
+def _described(value: object, kind: type[int] | type[float]) -> str:
+    """A value of another kind, and for numbers of numpy and torch the way to ours."""
+    protocol = "__index__" if kind is int else "__float__"
+    converts = hasattr(value, protocol) and not isinstance(value, bool)
+    return f"{value!r}; pass {kind.__name__}(...) of it" if converts else repr(value)
 
 
 def block_size(block: object) -> tuple[int, int]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention.flex_attention import BlockMask
 
 from . import flex, gather, reference
 from .arguments import check_attention
@@ -42,7 +44,8 @@ def sparse_attention(
     and not bfloat16). `"gather"` is plain PyTorch that visits the listed blocks only, `"reference"` dense
     attention with the layout's mask (memory N x M), `"flex"` PyTorch's FlexAttention, compiled on the first
     call with a layout (on a CPU: no gradients, lse or float64). `"auto"` is triton on a GPU and gather on a
-    CPU. All have gradients to q, k and v, but for flex on a CPU.
+    CPU. All have gradients to q, k and v, but for flex on a CPU; gradients of gradients, forward-mode
+    derivatives (`jvp`) and `torch.vmap` are the reference's alone, and refused by the others.
 
     Returns the output `[B, H, N, Dv]` in the dtype of q and, with `return_lse`, the natural logarithm of the
     sum of exponentials of each query's scores `[B, H, N]`, at least float32. A query that may see nothing
@@ -63,6 +66,8 @@ def sparse_attention(
         raise ValueError(
             f'backend must be "auto", "reference", "gather", "flex" or "triton", got {backend!r}'
         )
+    if backend != "reference":
+        _refuse_tangents(backend, q, k, v)
     with torch.autocast(q.device.type, enabled=False):
         if backend == "reference":
             return reference.attention(
@@ -94,6 +99,14 @@ def _autocast(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(x.device.type)) if enabled else x
 
 
+def _refuse_tangents(backend: Backend, *tensors: Tensor) -> None:
+    """NotImplementedError for forward-mode derivatives: operators without a rule for them would return 0."""
+    if any(forward_ad.unpack_dual(x).tangent is not None for x in tensors):
+        raise NotImplementedError(
+            f'backend="{backend}" has no forward-mode derivatives: use backend="reference", or gradients'
+        )
+
+
 def _check_layout(layout: object, q: Tensor, k: Tensor) -> None:
     """TypeError or ValueError if the layout does not go with q and k."""
     if isinstance(layout, Pattern):
@@ -101,14 +114,24 @@ def _check_layout(layout: object, q: Tensor, k: Tensor) -> None:
             f"layout must be a BlockLayout, got the pattern {layout!r}; call pattern.layout({q.shape[2]})"
         )
     if not isinstance(layout, BlockLayout):
+        way_out = ""
+        if isinstance(layout, Tensor):
+            way_out = "; BlockLayout.from_dense(mask) makes one of a mask, True = may attend"
+        elif isinstance(layout, BlockMask):
+            way_out = "; BlockLayout.from_block_mask(block_mask) makes one of it"
         raise TypeError(
-            f"layout must be a BlockLayout, made by pattern.layout(n), got {type(layout).__name__}"
+            f"layout must be a BlockLayout, made by pattern.layout(n), got {type(layout).__name__}{way_out}"
         )
     batch, heads, n_q, n_kv = *q.shape[:3], k.shape[2]
     if (layout.n_q, layout.n_kv) != (n_q, n_kv):
+        way_out = f"make one with pattern.layout({n_q}, {n_kv})"
+        if (layout.n_q, layout.n_kv) == (heads, k.shape[1]):
+            way_out = "q, k and v are [batch, heads, tokens, head size]: are theirs the other way round?"
+        elif n_q < n_kv:
+            way_out += f", and q_offset={n_kv - n_q} if the last query stands at the last key"
         raise ValueError(
             f"layout is for {layout.n_q} queries and {layout.n_kv} keys, but q has {n_q} and k has {n_kv}; "
-            f"make one with pattern.layout({n_q}, {n_kv})"
+            + way_out
         )
     for name, has, needs in (("batch entries", layout.batch, batch), ("heads", layout.heads, heads)):
         if has not in (1, needs):

@@ -130,5 +130,5 @@ def masks(pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, colum
     q_idx = start_q[:, None] + torch.minimum(inside_q, n_q - 1)  # past the end: the last one that exists
     kv_idx = start_k[:, None] + torch.minimum(inside_k, n_kv - 1)
     places = b[:, None, None], h[:, None, None], q_idx[:, :, None], kv_idx[:, None, :]
-    seen = pattern(*(place.int() for place in places))  # int32 is twice as fast
+    seen = pattern.ask(*(place.int() for place in places))  # int32 is twice as fast
     return seen & (inside_q < n_q)[:, :, None] & (inside_k < n_kv)[:, None, :]

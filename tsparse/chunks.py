@@ -182,17 +182,17 @@ def _in_parts(
     (first, step, width), height = windows, min(block, PART)
     parts = block // height
     shift = step * height // block  # a part sees keys so much further on than the last
-    if rows.step > 1 or parts * height < block or parts * shift < step or not hidden:
+    most = width - shift * (parts - 1)  # so many keys the window of each part has
+    if rows.step > 1 or parts * height < block or parts * shift < step or most < 1 or not hidden:
         return block, rows, windows, hidden
     n = rows.stop - rows.start
     kinds = n if any(isinstance(x.which, Tensor) for x in hidden) else 1
     seen = hidden[0].masks.new_ones(kinds, block, width)
     for columns, masks, which in hidden:
         seen[:, :, columns] = ~masks[which]
-    looks = F.pad(seen, (0, step)).split(height, dim=1)
+    looks = F.pad(seen, (0, width - most)).split(height, dim=1)
     look = torch.stack([x.roll(-shift * part, dims=2) for part, x in enumerate(looks)], dim=1).flatten(0, 1)
     spans = _spans(look.flatten(0, 1).any(dim=0))
-    most = width - shift * (parts - 1)  # so many keys the window of each part has
     if spans[-1].stop > most:
         return block, rows, windows, hidden
 

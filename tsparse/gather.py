@@ -10,17 +10,17 @@ output and lse to what is there, weighed by the sums of exponentials. The backwa
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .chunks import Chunk, Windows, chunks
 from .layout import BlockLayout
 
 LOG2E = 1 / math.log(2)  # scores are multiplied by it, since exp2 is several times faster than exp
+NO_VMAP = 'backend="gather" is not mapped by torch.vmap: use backend="reference", or a batch dimension'
 
 
 @torch.compiler.disable
@@ -41,7 +41,9 @@ def attention(
     half precision for the results in float32.
     Gradients are the same in every run; they cannot be differentiated again (RuntimeError). NaN in a key
     reaches only the outputs of queries that see it; NaN in a value, and NaN in gradients, may reach
-    everything whose blocks hold it.
+    everything whose blocks hold it. The backward pass has each weight from its score and lse: where scores
+    are as large as s, weights are wrong by s * eps of themselves. `torch.func.grad` works, `torch.vmap` is
+    refused (NotImplementedError).
     `torch.compile` leaves this as it is and compiles what is around it: it would unroll all chunks.
     """
     out, lse = _Attention.apply(q, k, v, layout, scale, alibi_slopes, softcap)
@@ -53,7 +55,6 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
         q: Tensor,
         k: Tensor,
         v: Tensor,
@@ -63,20 +64,50 @@ class _Attention(torch.autograd.Function):
         softcap: float | None,
     ) -> tuple[Tensor, Tensor]:
         """Output and lse."""
-        ctx.rule = layout, scale, alibi_slopes, softcap
-        ctx.set_materialize_grads(False)
-        out, lse = _forward(q, k, v, *ctx.rule)
-        ctx.save_for_backward(q, k, v, out, lse)
-        return out, lse
+        return _forward(q, k, v, layout, scale, alibi_slopes, softcap)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """What the backward pass needs."""
+        q, k, v, *ctx.rule = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(q, k, v, *output)
+
+    @staticmethod
     def backward(ctx: Any, dout: Tensor | None, dlse: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
-        q, k, v, out, lse = ctx.saved_tensors
+        return *_Gradients.apply(*ctx.saved_tensors, dout, dlse, *ctx.rule), None, None, None, None
+
+    @staticmethod
+    def vmap(*_: Any) -> NoReturn:
+        """Not over a dimension that the layout does not know."""
+        raise NotImplementedError(NO_VMAP)
+
+
+class _Gradients(torch.autograd.Function):
+    """The backward pass: a function of its own, so that a derivative of a gradient is refused, not 0."""
+
+    @staticmethod
+    def forward(q: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of q, k and v."""
         with torch.autocast(q.device.type, enabled=False):  # whoever calls backward() inside of one
-            gradients = _backward(q, k, v, out, lse, dout, dlse, *ctx.rule)
-        return *gradients, None, None, None, None
+            return _backward(q, *rest)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> NoReturn:
+        """There are no second derivatives."""
+        raise RuntimeError(
+            'backend="gather" has first derivatives only: use backend="reference" for those of gradients'
+        )
+
+    @staticmethod
+    def vmap(*_: Any) -> NoReturn:
+        """Not over several gradients at once."""
+        raise NotImplementedError(NO_VMAP)
 
 
 def _forward(

@@ -92,7 +92,8 @@ class BlockLayout:
     ) -> BlockLayout:
         """The layout of `pattern` for queries at `q_offset ... q_offset + n_q - 1` and `n_kv` keys.
 
-        `n_kv` defaults to `q_offset + n_q`. `block` is (queries, keys) of a block, or one number for both.
+        `n_kv` defaults to `q_offset + n_q`. `block` is (queries, keys) of a block, or one number for both;
+        a block is computed whole, so few queries go fastest with gather in low ones: `(1, 128)` for one.
         `heads` is the number of heads, for patterns that tell heads apart; a pattern that does not has one
         head in its layout, whatever the number. `device` is where the lists are made and kept.
 

@@ -125,8 +125,9 @@ class MultiHeadAttention(Heads):
         """`[B, N, E]` from `query [B, N, E]`, `key` and `value [B, M, E]`.
 
         `key` defaults to `query`, `value` to `key`. Either a `mask` (bool, True = may attend, broadcastable
-        to `[B, H, N, M]`) or a `layout` (made by `pattern.layout(N, M)`) may say who sees whom. A query that
-        sees nothing gets the bias of the output projection.
+        to `[B, H, N, M]`; `real[:, None, None]` where `real [B, M]` marks the keys that are no padding) or a
+        `layout` (made by `pattern.layout(N, M)`) may say who sees whom. A query that sees nothing gets the
+        bias of the output projection.
         Raises TypeError or ValueError naming the argument that does not fit.
         """
         key = query if key is None else key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
@@ -36,9 +36,18 @@ class Pattern:
     def __call__(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
         """True where, in batch entry `b` and head `h`, the query at `q_idx` may see the key at `kv_idx`.
 
-        The four are integer tensors that broadcast, or scalars under `torch.vmap`.
+        The four are integer tensors that broadcast, or scalars under `torch.vmap`; what is returned is bool.
+        They may be int32: take `.long()` of what is multiplied to more than that holds.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define its elementwise rule, __call__")
+
+    def ask(self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+        """What the rule says; TypeError if that is no bool tensor."""
+        seen = self(b, h, q_idx, kv_idx)
+        if not isinstance(seen, Tensor) or seen.dtype != torch.bool:
+            got = seen.dtype if isinstance(seen, Tensor) else repr(seen)
+            raise TypeError(f"the rule of {self!r} must return a bool tensor, True = may attend, got {got}")
+        return seen
 
     def runs(self, grid: Grid) -> Runs:
         """The kinds of all blocks of the grid, in runs."""
@@ -61,7 +70,7 @@ class Pattern:
         Raises TypeError or ValueError for sizes that are no positive integers or exceed the pattern's own.
         """
         n_kv = self.check_sizes(n_q, n_kv, q_offset)
-        mask = self(
+        mask = self.ask(
             torch.arange(self.batch)[:, None, None, None],
             torch.arange(self.heads)[:, None, None],
             torch.arange(q_offset, q_offset + n_q)[:, None],
@@ -105,6 +114,9 @@ class Pattern:
 
     def __invert__(self) -> Pattern:
         return Not(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is neither true nor false: write `&`, `|`, `~` for `and`, `or`, `not`")
 
 
 @dataclass(frozen=True, eq=False)
