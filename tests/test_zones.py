@@ -83,6 +83,23 @@ def test_blocks_that_look_alike_share_their_bits(pattern, most: int) -> None:
     assert len(layout.partial_blocks.by_query) >= 128
 
 
+@pytest.mark.parametrize("tokens", [[5, 69, 4000], torch.arange(8192).unsqueeze(0) % 2048 == 5], ids=repr)
+def test_blocks_with_global_tokens_in_the_same_places_are_looked_into_once(
+    tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    masks = blocks.masks
+
+    def counted(pattern, grid, *places: torch.Tensor) -> torch.Tensor:
+        asked.append(len(places[0]))
+        return masks(pattern, grid, *places)
+
+    monkeypatch.setattr(blocks, "masks", counted)
+    layout = (Global(tokens) & Causal()).layout(8192, block=64)
+    assert len(layout.col_indices) > 300
+    assert sum(asked) <= 16
+
+
 def test_blocks_are_described_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zones, "BLOCKS_AT_ONCE", 3)
     monkeypatch.setattr(blocks, "ELEMENTS_AT_ONCE", 2 * 8 * 8)

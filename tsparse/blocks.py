@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .patterns import Pattern
+from .patterns.base import alike
 from .runs import Grid
 
 ELEMENTS_AT_ONCE = 1 << 22
@@ -116,10 +117,7 @@ def look_alike(
     start_q, start_k = row * grid.block[0] + grid.q_offset, column * grid.block[1]
     fingerprint = pattern.fingerprint(b, h, start_q, start_k, grid.block)
     fingerprint = torch.cat([fingerprint, torch.stack(_sizes(grid, row, column), dim=1)], dim=1)
-    kinds, which = fingerprint.unique(dim=0, return_inverse=True)
-    one = torch.empty(len(kinds), dtype=torch.int64, device=grid.device)
-    one[which] = torch.arange(len(which), device=grid.device)
-    return one, which
+    return alike(fingerprint)
 
 
 def masks(pattern: Pattern, grid: Grid, b: Tensor, h: Tensor, row: Tensor, column: Tensor) -> Tensor:

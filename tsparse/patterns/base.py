@@ -119,6 +119,20 @@ class Pattern:
         raise TypeError(f"{self!r} is neither true nor false: write `&`, `|`, `~` for `and`, `or`, `not`")
 
 
+def alike(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Of `numbers [n, s]`, n rows, `one [u]` row of each kind, and `which [n]` kind each row is.
+
+    Column by column, which is many times faster than `unique(dim=0)`.
+    """
+    which = numbers.new_zeros(len(numbers), dtype=torch.int64)
+    for column in numbers.unbind(dim=1):
+        values, place = column.unique(return_inverse=True)
+        which = (which * len(values) + place).unique(return_inverse=True)[1]
+    one = which.new_empty(int(which.max()) + 1 if len(which) else 0)
+    one[which] = torch.arange(len(which), device=which.device)
+    return one, which
+
+
 @dataclass(frozen=True, eq=False)
 class Pair(Pattern):
     """Two patterns overlaid."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..arguments import brief, integers, whole
 from ..runs import EMPTY, FULL, PARTIAL, UNDECIDED, Grid, Runs
 from .bands import Spans
-from .base import Pattern
+from .base import Pattern, alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +167,20 @@ class Global(Pattern):
     def fingerprint(
         self, b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor, block: tuple[int, int]
     ) -> Tensor:
-        """The number of queries and keys before the end, if the global tokens are the first ones."""
-        if not isinstance(self.tokens, int):
-            return super().fingerprint(b, h, q_idx, kv_idx, block)
-        ends = ((self.tokens - x).clamp(0, width) for x, width in zip((q_idx, kv_idx), block, strict=True))
-        return torch.stack(list(ends), dim=1)
+        """Which queries and which keys of the block are global tokens."""
+        looks = (self._looks(b, x, width) for x, width in zip((q_idx, kv_idx), block, strict=True))
+        return torch.stack(list(looks), dim=1)
+
+    def _looks(self, b: Tensor, start: Tensor, width: int) -> Tensor:
+        """A number for each stretch of `width` positions, the same where the same ones of them are chosen."""
+        if isinstance(self.tokens, int):
+            return (self.tokens - start).clamp(0, width)
+        one, which = alike(torch.stack([b % self.batch, start], dim=1))
+        positions = start[one, None] + torch.arange(width, device=start.device)
+        chosen = self.chosen(b[one, None], positions)
+        looks = chosen.any(dim=1).long()  # 0 where none is
+        looks[looks > 0] += chosen[looks > 0].unique(dim=0, return_inverse=True)[1]
+        return looks[which]
 
     def runs(self, grid: Grid) -> Runs:
         """Runs of key blocks with and without global tokens; a row of blocks with some is never empty."""
