@@ -1,6 +1,7 @@
 """Code that takes too long is stopped, and nothing rings after it."""
 
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -30,6 +31,30 @@ def test_no_step_of_leaving_a_block_can_be_interrupted(way):
     leave(way(60))
     assert "__exit__" in held
     assert all(held.values())
+
+
+@pytest.mark.parametrize("inside", ["pass", "while True: pass"])
+@pytest.mark.parametrize("tool", ["setprofile", "settrace"])
+def test_profilers_and_debuggers_work_after_a_block(inside: str, tool: str):
+    """In a process of its own: where they do not, it never ends."""
+    code = f"""
+import sys
+from tsparse.grade.interrupt import Interrupted, _Watcher
+def run():
+    {inside}
+try:
+    with _Watcher(0.01):
+        run()
+except Interrupted:
+    pass
+sys.{tool}(lambda *_: None)
+run = lambda: "ended"
+word = run()
+sys.{tool}(None)
+print(word)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ended.stdout == "ended\n", ended.stderr
 
 
 @pytest.mark.skipif(not HAS_ALARM, reason="this system has no alarm")

@@ -83,15 +83,21 @@ class _Watcher(AbstractContextManager[None]):
         self.thread.start()
 
     def __exit__(self, *error: object) -> None:
-        self.done.set()
-        self.thread.join()
-        _raise_in(self.target, None)
+        while self.thread.is_alive():
+            try:
+                self.done.set()
+                self.thread.join()
+            except Interrupted:  # sent while this was on its way here
+                pass
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Let a thread raise; None takes back what it has not raised yet."""
-    argument = ctypes.py_object(error) if error else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Let a thread raise, soon.
+
+    It cannot be taken back: a None in place of the error leaves the interpreter of Python 3.11 asking for it
+    all the time, and where a profiler or a debugger is at work, without end.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 def _cleaning_up(frame: types.FrameType | None) -> bool:
